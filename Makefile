@@ -1,0 +1,85 @@
+# Everything a person or CI does here. `make` alone prints the list.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+UV := $(shell command -v uv)
+# The first Python that is new enough and can make an environment; `make PYTHON=... setup` overrides it.
+PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+HAVE_PYTHON = test -n "$(PYTHON)$(UV)" || { echo 'Python 3.11 or newer is needed, with its venv module\
+	(Debian and Ubuntu: apt install python3-venv), or uv.' >&2; exit 1; }
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types contracts dockerfile migrations-check bench lock check format clean
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## make .venv from the hashed lock; does nothing when it is up to date
+
+ifneq ($(UV),)
+$(READY): requirements.lock pyproject.toml
+	@echo "Preparing $(VENV) with uv"
+	@test -x $(BIN)/python || $(UV) venv --quiet --python '$(or $(PYTHON),>=3.11)' $(VENV)
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+else
+$(READY): requirements.lock pyproject.toml
+	@$(HAVE_PYTHON)
+	@echo "Preparing $(VENV) with $(PYTHON) and pip (about a minute)"
+	@$(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+endif
+
+demo: setup  ## classify the sample customers and serve the API; ARGS=--no-serve ends after printing
+	@$(BIN)/strata demo $(ARGS)
+
+test: setup  ## run the tests, side by side; ARGS='-k name' chooses
+	@$(BIN)/pytest --numprocesses logical --maxprocesses 8 $(ARGS)
+
+lint: setup  ## style, and dependencies that are missing or unused
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/deptry app
+
+format: setup  ## put the code into the form that lint asks for
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: setup  ## strict type check
+	@$(BIN)/mypy
+
+contracts: setup  ## who may import whom
+	@$(BIN)/lint-imports
+
+dockerfile: setup  ## lint the Dockerfile
+	@$(BIN)/hadolint Dockerfile
+
+migrations-check: setup  ## models match the migrations, and the migrations are safe to run
+	@$(BIN)/strata migrate --check
+	@mkdir -p build
+	@$(BIN)/strata migrate --sql > build/migrations.sql
+	@# Alembic's own table is not ours to judge.
+	@sed '/^CREATE TABLE alembic_version/,/^);/d' build/migrations.sql | $(BIN)/squawk --stdin-filepath migrations.sql
+
+check:  ## everything that CI runs
+	@.ci/run
+
+bench: setup  ## measure the targets of speed; SIZE=1m for the large base
+	@$(BIN)/python -m tests.bench $(if $(SIZE),--size $(SIZE))
+
+# Universal: one file for Python 3.11 and later on every platform. Needs uv; versions already locked are kept.
+LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	--custom-compile-command "make lock" pyproject.toml
+
+lock:  ## lock the dependencies anew; ARGS=--upgrade takes the newest
+	@test -n "$(UV)" || { echo 'make lock needs uv' >&2; exit 1; }
+	@$(LOCK) --extra embedded --extra dev $(ARGS) --output-file requirements.lock
+	@$(LOCK) --constraint requirements.lock --no-annotate $(ARGS) --output-file requirements.runtime.lock
+
+clean:  ## remove what can be made again; .data stays
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
