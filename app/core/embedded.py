@@ -37,7 +37,7 @@ PATIENCE = 300.0  # seconds for crash recovery; a server that cannot start at al
 LOG_LIMIT = 16 * 1024**2
 SHARED = Path("/var/lib/strata")  # where root puts what other users must reach
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}  # nothing of the caller's: PGPORT would count
-NOT_YET = re.compile(r"No such file|Connection refused|closed the connection|the database system is")
+NOT_YET = re.compile(r"No such file|Connection refused|closed the connection|timeout expired|the database system is")
 PR_SET_PDEATHSIG = 1
 
 _prctl = getattr(ctypes.CDLL(None), "prctl", None)
