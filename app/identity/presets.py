@@ -1,0 +1,127 @@
+"""The roles that every company starts with. Data: the names belong to the packages that declare them."""
+
+from dataclasses import dataclass
+
+from app.identity.actor import EVERYTHING, Scope
+
+_OWN, _UNIT, _SUBTREE, _ALL = Scope.OWN, Scope.UNIT, Scope.SUBTREE, Scope.ALL
+
+
+@dataclass(frozen=True, slots=True)
+class PresetRole:
+    """A role as it comes with the service; a company may edit it."""
+
+    key: str
+    title: str
+    permissions: dict[str, Scope]
+
+
+_DEFINITIONS = {"schemes:read": _ALL, "roles:read": _ALL}
+
+PRESET_ROLES = (
+    PresetRole("admin", "Administrator", {EVERYTHING: _ALL}),
+    PresetRole(
+        "executive",
+        "Executive",
+        {
+            **_DEFINITIONS,
+            "customers:read": _ALL,
+            "customers:read_contact": _ALL,
+            "purchases:read": _ALL,
+            "classes:read": _ALL,
+            "recalculations:read": _ALL,
+            "imports:read": _ALL,
+            "users:read": _ALL,
+            "units:read": _ALL,
+            "audit:read": _ALL,
+            "jobs:read": _ALL,
+        },
+    ),
+    PresetRole(
+        "department_manager",
+        "Department manager",
+        {
+            **_DEFINITIONS,
+            "customers:read": _SUBTREE,
+            "customers:read_contact": _SUBTREE,
+            "customers:write": _SUBTREE,
+            "customers:delete": _SUBTREE,
+            "purchases:read": _SUBTREE,
+            "purchases:write": _SUBTREE,
+            "classes:read": _SUBTREE,
+            "recalculations:read": _ALL,
+            "users:read": _SUBTREE,
+            "users:write": _SUBTREE,
+            "units:read": _SUBTREE,
+            "units:write": _SUBTREE,
+        },
+    ),
+    PresetRole(
+        "team_lead",
+        "Team lead",
+        {
+            **_DEFINITIONS,
+            "customers:read": _UNIT,
+            "customers:read_contact": _UNIT,
+            "customers:write": _UNIT,
+            "purchases:read": _UNIT,
+            "purchases:write": _UNIT,
+            "classes:read": _UNIT,
+            "users:read": _UNIT,
+            "units:read": _UNIT,
+        },
+    ),
+    PresetRole(
+        "sales",
+        "Sales",
+        {
+            "schemes:read": _ALL,
+            "customers:read": _OWN,
+            "customers:read_contact": _OWN,
+            "customers:write": _OWN,
+            "purchases:read": _OWN,
+            "purchases:write": _OWN,
+            "classes:read": _OWN,
+        },
+    ),
+    PresetRole(
+        "service",
+        "Service",
+        {
+            "schemes:read": _ALL,
+            "customers:read": _UNIT,
+            "customers:read_contact": _UNIT,
+            "customers:write": _UNIT,
+            "purchases:read": _UNIT,
+            "classes:read": _UNIT,
+        },
+    ),
+    PresetRole(
+        "marketing",
+        "Marketing",
+        {
+            "schemes:read": _ALL,
+            "customers:read": _ALL,
+            "purchases:read": _ALL,
+            "classes:read": _ALL,
+            "recalculations:read": _ALL,
+        },
+    ),
+    PresetRole(
+        "analyst",
+        "Analyst",
+        {
+            **_DEFINITIONS,
+            "customers:read": _ALL,
+            "purchases:read": _ALL,
+            "classes:read": _ALL,
+            "recalculations:read": _ALL,
+            "imports:read": _ALL,
+            "users:read": _ALL,
+            "units:read": _ALL,
+            "audit:read": _ALL,
+            "jobs:read": _ALL,
+        },
+    ),
+    PresetRole("customer", "Customer", {}),
+)

@@ -1,0 +1,258 @@
+"""The SELECTs of access. What a person can ask for starts from what that person's permission reaches."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    Text,
+    any_,
+    cast,
+    exists,
+    false,
+    func,
+    literal,
+    select,
+    true,
+)
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by, array
+
+from app.identity.actor import Actor, Scope
+from app.identity.models import api_key, auth_session, org_unit, refresh_token, role, user_account, user_role
+from app.identity.scopes import within_scope
+
+_role_keys = (
+    select(func.coalesce(func.array_agg(aggregate_order_by(role.c.key, role.c.key)), cast([], ARRAY(Text))))
+    .select_from(user_role.join(role, role.c.id == user_role.c.role_id))
+    .where(user_role.c.user_id == user_account.c.id)
+    .correlate(user_account)
+    .scalar_subquery()
+)
+_grants = (
+    select(func.coalesce(func.jsonb_agg(role.c.permissions), cast([], JSONB)))
+    .select_from(user_role.join(role, role.c.id == user_role.c.role_id))
+    .where(user_role.c.user_id == user_account.c.id)
+    .correlate(user_account)
+    .scalar_subquery()
+)
+_user_columns = (
+    user_account.c.id,
+    user_account.c.username,
+    user_account.c.name,
+    user_account.c.email,
+    user_account.c.active,
+    user_account.c.unit_id,
+    user_account.c.version,
+    user_account.c.created_at,
+    user_account.c.updated_at,
+    _role_keys.label("roles"),
+)
+_api_key_columns = tuple(column for column in api_key.c if column.name != "key_hash")
+
+
+# who acts
+
+
+def session_actor(session_id: UUID, user_id: UUID, at: datetime) -> Select[Any]:
+    """The user behind a live session with roles, grants and units: all an actor needs, in one statement."""
+    return (
+        select(
+            user_account.c.id,
+            user_account.c.name,
+            user_account.c.unit_id,
+            auth_session.c.expires_at,
+            _role_keys.label("roles"),
+            _grants.label("grants"),
+            _subtree_of(user_account).label("subtree_ids"),
+        )
+        .select_from(auth_session.join(user_account, user_account.c.id == auth_session.c.user_id))
+        .where(
+            auth_session.c.id == session_id,
+            user_account.c.id == user_id,
+            auth_session.c.revoked_at.is_(None),
+            auth_session.c.expires_at > at,
+            user_account.c.active,
+        )
+    )
+
+
+def api_key_actor(prefix: str) -> Select[Any]:
+    """The API key of this prefix with its units, whatever its state."""
+    return select(api_key, _subtree_of(api_key).label("subtree_ids")).where(api_key.c.prefix == prefix)
+
+
+def _subtree_of(table: FromClause) -> ColumnElement[Any]:
+    """The ids of the row's unit and all units below it."""
+    below = (
+        select(org_unit.c.id)
+        .where(org_unit.c.id == table.c.unit_id)
+        .correlate(table)
+        .cte("below", recursive=True, nesting=True)
+    )
+    child = org_unit.alias("child")
+    below = below.union(select(child.c.id).join(below, child.c.parent_id == below.c.id))
+    return select(func.coalesce(func.array_agg(below.c.id), cast([], ARRAY(UuidType)))).scalar_subquery()
+
+
+def credentials(username: str) -> Select[Any]:
+    """What logging in needs to know of an account."""
+    return select(user_account.c.id, user_account.c.password_hash, user_account.c.active).where(
+        user_account.c.username == username
+    )
+
+
+def username_of(user_id: UUID) -> Select[Any]:
+    """The name that a user logs in with."""
+    return select(user_account.c.username).where(user_account.c.id == user_id)
+
+
+def presented_refresh_token(token_hash: str) -> Select[Any]:
+    """A refresh token with its session and user; locks both token and session."""
+    return (
+        select(
+            refresh_token.c.id,
+            refresh_token.c.session_id,
+            refresh_token.c.used_at,
+            refresh_token.c.expires_at,
+            auth_session.c.user_id,
+            auth_session.c.revoked_at,
+            auth_session.c.expires_at.label("session_expires_at"),
+            user_account.c.active,
+        )
+        .select_from(
+            refresh_token.join(auth_session, auth_session.c.id == refresh_token.c.session_id).join(
+                user_account, user_account.c.id == auth_session.c.user_id
+            )
+        )
+        .where(refresh_token.c.token_hash == token_hash)
+        .with_for_update(of=[refresh_token, auth_session])
+    )
+
+
+# users and roles
+
+
+def every_user() -> Select[Any]:
+    """All users, for what was already found to be allowed."""
+    return select(*_user_columns)
+
+
+def users_within(actor: Actor, permission: str) -> Select[Any]:
+    """The users that the actor's permission reaches."""
+    return every_user().where(within_scope(actor, permission, owner=user_account.c.id, unit=user_account.c.unit_id))
+
+
+def holds_role(key: str) -> ColumnElement[bool]:
+    """True for users who hold the role."""
+    return exists(
+        select(1)
+        .select_from(user_role.join(role, role.c.id == user_role.c.role_id))
+        .where(user_role.c.user_id == user_account.c.id, role.c.key == key)
+        .correlate(user_account)
+    )
+
+
+def grants_of(user_id: UUID) -> Select[Any]:
+    """The permissions of each of a user's roles."""
+    return (
+        select(role.c.permissions)
+        .select_from(user_role.join(role, role.c.id == user_role.c.role_id))
+        .where(user_role.c.user_id == user_id)
+    )
+
+
+def roles_of_keys(keys: list[str]) -> Select[Any]:
+    """The roles of these keys, as many as exist, locked against deletion."""
+    return (
+        select(role.c.id, role.c.key, role.c.permissions)
+        .where(role.c.key == any_(literal(keys, ARRAY(Text))))
+        .order_by(role.c.id)
+        .with_for_update(key_share=True, read=True)
+    )
+
+
+def other_active_holder(key: str, *, than: UUID) -> Select[Any]:
+    """Some active user other than this one who holds the role."""
+    return select(user_account.c.id).where(user_account.c.id != than, user_account.c.active, holds_role(key)).limit(1)
+
+
+# units
+
+
+def unit_tree(actor: Actor, permission: str) -> Select[Any]:
+    """The units that the actor's permission reaches, with depth and path from the root.
+
+    `path_ids` orders parents before their children, children by age.
+    """
+    tree = (
+        select(
+            org_unit,
+            array([org_unit.c.id]).label("path_ids"),
+            array([org_unit.c.name]).label("path"),
+            literal(0).label("depth"),
+        )
+        .where(org_unit.c.parent_id.is_(None))
+        .cte("tree", recursive=True)
+    )
+    child = org_unit.alias("child")
+    tree = tree.union_all(
+        select(
+            child,
+            func.array_append(tree.c.path_ids, child.c.id),
+            func.array_append(tree.c.path, child.c.name),
+            tree.c.depth + 1,
+        ).join(tree, child.c.parent_id == tree.c.id)
+    )
+    return select(tree).where(_units_reached(actor, permission, tree.c.id)).order_by(tree.c.path_ids)
+
+
+def units_below(unit_id: UUID) -> Select[Any]:
+    """The unit and all below it, with their depth relative to it."""
+    below = (
+        select(org_unit.c.id, literal(0).label("depth")).where(org_unit.c.id == unit_id).cte("below", recursive=True)
+    )
+    child = org_unit.alias("child")
+    below = below.union_all(select(child.c.id, below.c.depth + 1).join(below, child.c.parent_id == below.c.id))
+    return select(below)
+
+
+def depth_of(unit_id: UUID) -> Select[Any]:
+    """How many units lie above this one; no row when it does not exist."""
+    above = select(org_unit.c.parent_id, literal(0).label("depth")).where(org_unit.c.id == unit_id)
+    chain = above.cte("above", recursive=True)
+    parent = org_unit.alias("parent")
+    chain = chain.union_all(select(parent.c.parent_id, chain.c.depth + 1).join(chain, parent.c.id == chain.c.parent_id))
+    return select(chain.c.depth).where(chain.c.parent_id.is_(None))
+
+
+def unit_names(unit_ids: tuple[UUID, ...]) -> Select[Any]:
+    """The units' ids and names."""
+    return (
+        select(org_unit.c.id, org_unit.c.name)
+        .where(org_unit.c.id == any_(literal(list(unit_ids), ARRAY(UuidType))))
+        .order_by(org_unit.c.id)
+    )
+
+
+def _units_reached(actor: Actor, permission: str, unit_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    scope = actor.scope(permission)
+    if scope is None:
+        return false()
+    if scope is Scope.ALL:
+        return true()
+    reached = actor.subtree_ids if scope is Scope.SUBTREE else actor.unit_ids
+    return unit_id == any_(literal(list(reached), ARRAY(UuidType)))
+
+
+# API keys
+
+
+def api_keys_within(actor: Actor, permission: str) -> Select[Any]:
+    """The API keys that the actor's permission reaches: her own, those of her units, or all."""
+    return select(*_api_key_columns).where(
+        within_scope(actor, permission, owner=api_key.c.created_by, unit=api_key.c.unit_id)
+    )

@@ -1,0 +1,289 @@
+"""The contract of access: what is asked and what is answered."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
+
+from app.core import bounds
+from app.core.bounds import In, Key, Line, Out, Printable
+from app.identity import passwords
+from app.identity.actor import EVERYTHING, Scope
+from app.identity.permissions import known_permissions
+
+
+def _names_of_permissions(schema: dict[str, Any]) -> None:
+    schema["propertyNames"] = {"enum": sorted({EVERYTHING, *known_permissions()})}
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+def _left_out() -> Any:
+    """The default of a field that a patch may leave out but not empty."""
+    return Field(default=None, json_schema_extra=_without_default)
+
+
+def _lower(value: str) -> str:
+    return value.lower()
+
+
+Username = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{1,99}$", strip_whitespace=True),
+    AfterValidator(_lower),
+]
+Password = Annotated[
+    str, StringConstraints(min_length=passwords.MIN_LENGTH, max_length=passwords.MAX_LENGTH), Printable
+]
+PresentedPassword = Annotated[str, StringConstraints(min_length=1, max_length=passwords.MAX_LENGTH), Printable]
+Email = Annotated[EmailStr, Field(max_length=254)]
+Token = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_-]+$")]
+Permissions = Annotated[dict[str, Scope], Field(max_length=200, json_schema_extra=_names_of_permissions)]
+RoleKeys = Annotated[list[Key], Field(max_length=20)]
+
+
+# tokens
+
+
+class PasswordGrant(BaseModel):
+    """The OAuth2 password form; only username and password matter."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    username: Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True), Printable]
+    password: PresentedPassword
+    grant_type: Literal["password"] = "password"
+    scope: Annotated[str, StringConstraints(max_length=200)] = ""
+    client_id: Annotated[str, StringConstraints(max_length=200)] | None = None
+    client_secret: Annotated[str, StringConstraints(max_length=200)] | None = None
+
+
+class RefreshIn(In):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"refresh_token": "0TbQPtqZ5W3r8u1mXcYdLhVnKs7JgEaRiBoF2wNx4Mk"}]}
+    )
+
+    refresh_token: Token
+
+
+class TokenOut(Out):
+    """Send the access token as `Authorization: Bearer …`; a refresh token works once."""
+
+    access_token: str
+    token_type: Literal["bearer"]
+    expires_in: int = Field(description="seconds")
+    refresh_token: str
+
+
+# oneself
+
+
+class UnitRef(Out):
+    id: UUID
+    name: str
+
+
+class MeOut(Out):
+    """Who is logged in, and what that one may do."""
+
+    id: UUID
+    kind: Literal["user", "api_key"]
+    name: str
+    username: str | None
+    roles: list[str]
+    permissions: dict[str, Scope]
+    units: list[UnitRef]
+
+
+class PasswordChangeIn(In):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"current_password": "old and long enough", "new_password": "new and long enough"}]
+        }
+    )
+
+    current_password: PresentedPassword
+    new_password: Password
+
+
+# users
+
+
+class UserIn(In):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "username": "li.wei",
+                    "name": "Li Wei",
+                    "email": "li.wei@example.com",
+                    "password": "a long enough phrase",
+                    "unit_id": None,
+                    "roles": ["sales"],
+                }
+            ]
+        }
+    )
+
+    username: Username
+    name: Line
+    email: Email | None = None
+    password: Password
+    unit_id: UUID | None = None
+    roles: RoleKeys = Field(default_factory=list)
+
+
+class UserPatch(In):
+    """Only the fields that are there change. A new password, or `active: false`, ends the user's sessions."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Li Wei", "roles": ["sales", "analyst"]}]})
+
+    name: Line = _left_out()
+    email: Email | None = None
+    password: Password = _left_out()
+    unit_id: UUID | None = None
+    roles: RoleKeys = _left_out()
+    active: bool = _left_out()
+
+
+class UserOut(Out):
+    id: UUID
+    username: str
+    name: str
+    email: str | None
+    active: bool
+    unit_id: UUID | None
+    roles: list[str]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class UserList(Out):
+    items: list[UserOut]
+    next_cursor: str | None
+
+
+# roles
+
+
+class RoleIn(In):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "key": "branch_auditor",
+                    "title": "Branch auditor",
+                    "permissions": {"users:read": "subtree", "units:read": "subtree"},
+                }
+            ]
+        }
+    )
+
+    key: Key
+    title: Line
+    permissions: Permissions
+
+
+class RolePatch(In):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Branch auditor"}]})
+
+    title: Line = _left_out()
+    permissions: Permissions = _left_out()
+
+
+class RoleOut(Out):
+    id: UUID
+    key: str
+    title: str
+    permissions: dict[str, Scope]
+    preset: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class RoleList(Out):
+    items: list[RoleOut]
+    next_cursor: str | None
+
+
+class PermissionList(Out):
+    items: list[str]
+
+
+# units
+
+
+class UnitIn(In):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Sales East", "parent_id": None}]})
+
+    name: Line
+    parent_id: UUID | None = None
+
+
+class UnitPatch(In):
+    """A new `parent_id` moves the unit with everything below it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Sales East"}]})
+
+    name: Line = _left_out()
+    parent_id: UUID | None = None
+
+
+class UnitOut(Out):
+    id: UUID
+    parent_id: UUID | None
+    name: str
+    path: list[str] = Field(description="names from the root down to the unit itself")
+    depth: int
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class UnitList(Out):
+    items: list[UnitOut]
+    next_cursor: str | None
+
+
+# API keys
+
+
+class ApiKeyIn(In):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "Web shop", "permissions": {"users:read": "all"}}]}
+    )
+
+    name: Line
+    permissions: Permissions
+    unit_id: UUID | None = None
+    expires_at: bounds.Instant | None = None
+
+
+class ApiKeyOut(Out):
+    id: UUID
+    name: str
+    prefix: str
+    permissions: dict[str, Scope]
+    unit_id: UUID | None
+    created_by: UUID
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    version: int
+
+
+class ApiKeyIssued(ApiKeyOut):
+    """The only answer that shows the key."""
+
+    key: str
+
+
+class ApiKeyList(Out):
+    items: list[ApiKeyOut]
+    next_cursor: str | None
