@@ -1,0 +1,78 @@
+"""From a credential to the Actor: one statement, whatever the credential is."""
+
+from datetime import datetime, timedelta
+from hmac import compare_digest
+from uuid import UUID
+
+from sqlalchemy import or_, update
+
+from app.core import clock
+from app.core.db import Database, Record
+from app.identity import queries, tokens
+from app.identity.actor import Actor, permissions_from, widest
+from app.identity.errors import InvalidToken
+from app.identity.models import api_key
+
+USE_NOTED_EVERY = timedelta(minutes=1)
+
+
+async def authenticate(database: Database, secret: str, credential: str) -> tuple[Actor, datetime]:
+    """Who presents this access token or API key, and until when the answer may be remembered.
+
+    Raises `InvalidToken` for everything unknown, altered, expired or revoked.
+    """
+    if len(credential) > tokens.MAX_CREDENTIAL_LENGTH or not credential.isascii():
+        raise InvalidToken
+    if credential.startswith(tokens.KEY_MARK):
+        return await _by_api_key(database, credential)
+    return await _by_access_token(database, secret, credential)
+
+
+async def _by_access_token(database: Database, secret: str, token: str) -> tuple[Actor, datetime]:
+    claims = tokens.read_access_token(secret, token)
+    row = await database.reading().first(queries.session_actor(claims.session_id, claims.user_id, clock.now()))
+    if row is None:
+        raise InvalidToken
+    actor = Actor(
+        kind="user",
+        id=row["id"],
+        name=row["name"],
+        permissions=widest(permissions_from(grant) for grant in row["grants"]),
+        unit_ids=_units(row),
+        subtree_ids=tuple(row["subtree_ids"]),
+        session_id=claims.session_id,
+        roles=tuple(row["roles"]),
+    )
+    return actor, min(claims.expires_at, row["expires_at"])
+
+
+async def _by_api_key(database: Database, key: str) -> tuple[Actor, datetime]:
+    row = await database.reading().first(queries.api_key_actor(tokens.prefix_of(key)))
+    now = clock.now()
+    if row is None or not compare_digest(row["key_hash"], tokens.fingerprint(key)):
+        raise InvalidToken
+    if row["revoked_at"] is not None or (row["expires_at"] is not None and row["expires_at"] <= now):
+        raise InvalidToken
+    await _note_use(database, row, now)
+    actor = Actor(
+        kind="api_key",
+        id=row["id"],
+        name=row["name"],
+        permissions=permissions_from(row["permissions"]),
+        unit_ids=_units(row),
+        subtree_ids=tuple(row["subtree_ids"]),
+    )
+    remembered_until = now + USE_NOTED_EVERY
+    return actor, min(remembered_until, row["expires_at"] or remembered_until)
+
+
+async def _note_use(database: Database, row: Record, now: datetime) -> None:
+    if row["last_used_at"] is not None and row["last_used_at"] > now - USE_NOTED_EVERY:
+        return
+    stale = or_(api_key.c.last_used_at.is_(None), api_key.c.last_used_at <= now - USE_NOTED_EVERY)
+    async with database.transaction() as session:
+        await session.execute(update(api_key).where(api_key.c.id == row["id"], stale).values(last_used_at=now))
+
+
+def _units(row: Record) -> tuple[UUID, ...]:
+    return () if row["unit_id"] is None else (row["unit_id"],)

@@ -1,0 +1,93 @@
+"""Tokens: signed access tokens that live for minutes, opaque refresh tokens and API keys kept as hashes."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from uuid import UUID
+
+import jwt
+
+from app.core import clock
+from app.identity.errors import InvalidToken
+
+ISSUER = "strata"
+AUDIENCE = "strata-api"
+ALGORITHM = "HS256"
+KEY_MARK = "strata_"
+MAX_CREDENTIAL_LENGTH = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """What a verified access token says."""
+
+    user_id: UUID
+    session_id: UUID
+    expires_at: datetime
+
+
+def issue_access_token(secret: str, *, user_id: UUID, session_id: UUID, lifetime: timedelta) -> str:
+    """A signed token that speaks for the user until it expires or its session is revoked."""
+    issued = clock.now()
+    claims = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "typ": "access",
+        "sub": str(user_id),
+        "sid": str(session_id),
+        "iat": issued,
+        "exp": issued + lifetime,
+    }
+    return jwt.encode(claims, derived_key(secret, "access token"), algorithm=ALGORITHM)
+
+
+def read_access_token(secret: str, token: str) -> AccessClaims:
+    """The token's claims; raises `InvalidToken` for anything but an unexpired access token of ours."""
+    try:
+        claims = jwt.decode(
+            token,
+            derived_key(secret, "access token"),
+            algorithms=[ALGORITHM],
+            issuer=ISSUER,
+            audience=AUDIENCE,
+            options={"require": ["iss", "aud", "exp", "iat", "sub", "sid", "typ"]},
+        )
+        if claims["typ"] != "access":
+            raise InvalidToken
+        return AccessClaims(UUID(claims["sub"]), UUID(claims["sid"]), datetime.fromtimestamp(claims["exp"], UTC))
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        raise InvalidToken from error
+
+
+def new_refresh_token() -> str:
+    """256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def new_api_key() -> tuple[str, str]:
+    """A key's public prefix and the whole key, which nobody sees a second time."""
+    prefix = secrets.token_hex(6)
+    return prefix, f"{KEY_MARK}{prefix}_{secrets.token_urlsafe(32)}"
+
+
+def prefix_of(key: str) -> str:
+    """The public part of an API key; raises `InvalidToken` when it has none."""
+    prefix, separator, rest = key.removeprefix(KEY_MARK).partition("_")
+    if not (separator and rest and len(prefix) == 12 and prefix.isascii() and prefix.isalnum()):
+        raise InvalidToken
+    return prefix
+
+
+def fingerprint(token: str) -> str:
+    """What is stored of a random token: it has too many bits to be guessed, so a fast hash is enough."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+@lru_cache(maxsize=16)
+def derived_key(secret: str, label: str) -> bytes:
+    """A key for one purpose only, by HKDF-SHA256 (RFC 5869), one block."""
+    extracted = hmac.new(b"strata", secret.encode(), hashlib.sha256).digest()
+    return hmac.new(extracted, label.encode() + b"\x01", hashlib.sha256).digest()
