@@ -1,0 +1,13 @@
+"""The routes of access."""
+
+from app.identity.api import api_keys, auth, roles, units, users
+
+routers = [
+    auth.router,
+    auth.me_router,
+    users.router,
+    roles.router,
+    roles.permissions_router,
+    units.router,
+    api_keys.router,
+]

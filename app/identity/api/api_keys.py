@@ -1,0 +1,55 @@
+"""/v1/api-keys"""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Response
+
+from app.core.http import etag
+from app.core.http.paging import Paging
+from app.core.http.routes import ReadSession, WriteSession
+from app.core.http.routes import router as make_router
+from app.identity import api_keys, queries
+from app.identity.access import Requires
+from app.identity.actor import Actor
+from app.identity.models import api_key
+from app.identity.schemas import ApiKeyIn, ApiKeyIssued, ApiKeyList, ApiKeyOut
+
+router: APIRouter = make_router(prefix="/api-keys", tag="Access")
+
+CanReadApiKeys = Annotated[Actor, Depends(Requires("api_keys:read"))]
+CanWriteApiKeys = Annotated[Actor, Depends(Requires("api_keys:write"))]
+
+
+@router.get("", response_model=ApiKeyList)
+async def list_api_keys(actor: CanReadApiKeys, session: ReadSession, page: Paging) -> Any:
+    """The API keys I may see, the newest first; revoked ones stay in the list."""
+    found = queries.api_keys_within(actor, "api_keys:read").order_by(api_key.c.id.desc()).limit(page.limit + 1)
+    if (after := page.after()) is not None:
+        found = found.where(api_key.c.id < UUID(after[0]))
+    rows = await session.all(found)
+    shown: list[dict[str, Any]] = [dict(row) for row in rows[: page.limit]]
+    return {"items": shown, "next_cursor": page.next_cursor(rows, [shown[-1]["id"]] if shown else [])}
+
+
+@router.post("", status_code=201, response_model=ApiKeyIssued)
+async def create_api_key(actor: CanWriteApiKeys, body: ApiKeyIn, session: WriteSession, response: Response) -> Any:
+    """Make an API key of permissions that I hold myself. Only this answer shows it."""
+    response.headers["cache-control"] = "no-store"
+    issued = await api_keys.create(session, actor, body)
+    etag.tag(response, issued["version"])
+    return issued
+
+
+@router.get("/{api_key_id}", response_model=ApiKeyOut)
+async def read_api_key(api_key_id: UUID, actor: CanReadApiKeys, session: ReadSession, response: Response) -> Any:
+    """One API key, without its secret."""
+    row = await api_keys.read(session, actor, api_key_id)
+    etag.tag(response, row["version"])
+    return dict(row)
+
+
+@router.delete("/{api_key_id}", status_code=204)
+async def revoke_api_key(api_key_id: UUID, actor: CanWriteApiKeys, session: WriteSession) -> None:
+    """Revoke an API key; it stops working at once."""
+    await api_keys.revoke(session, actor, api_key_id)
