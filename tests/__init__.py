@@ -1,0 +1,1 @@
+"""Tests mirror the packages; a test is named by the sentence it proves."""

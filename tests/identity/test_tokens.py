@@ -1,0 +1,125 @@
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import jwt
+import pytest
+
+from app.core import clock
+from app.identity import passwords, tokens
+from app.identity.errors import InvalidToken
+from app.identity.throttling import Attempt
+
+SECRET = "a secret of more than thirty-two characters"
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    now = clock.now()
+    good = {
+        "iss": tokens.ISSUER,
+        "aud": tokens.AUDIENCE,
+        "typ": "access",
+        "sub": str(uuid4()),
+        "sid": str(uuid4()),
+        "iat": now,
+        "exp": now + timedelta(minutes=1),
+    }
+    return {name: value for name, value in {**good, **changes}.items() if value is not None}
+
+
+def signed(content: dict[str, Any], *, key: bytes | None = None, algorithm: str = "HS256") -> str:
+    return jwt.encode(content, key or tokens.derived_key(SECRET, "access token"), algorithm=algorithm)
+
+
+def test_an_access_token_says_who_and_which_session() -> None:
+    user_id, session_id = uuid4(), uuid4()
+    token = tokens.issue_access_token(SECRET, user_id=user_id, session_id=session_id, lifetime=timedelta(minutes=15))
+    read = tokens.read_access_token(SECRET, token)
+    assert (read.user_id, read.session_id) == (user_id, session_id)
+    assert timedelta(minutes=14) < read.expires_at - clock.now() <= timedelta(minutes=15)
+
+
+def test_the_claims_of_these_tests_are_good_ones() -> None:
+    assert tokens.read_access_token(SECRET, signed(claims()))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"iss": "somebody else"},
+        {"aud": "another service"},
+        {"typ": "refresh"},
+        {"exp": clock.now() - timedelta(seconds=1)},
+        {"sub": "not an id"},
+        *({name: None} for name in ("iss", "aud", "typ", "sub", "sid", "iat", "exp")),
+    ],
+    ids=str,
+)
+def test_a_token_with_another_claim_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(InvalidToken):
+        tokens.read_access_token(SECRET, signed(claims(**changes)))
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "x",
+        "a.b.c",
+        signed(claims(), key=b"k" * 32),
+        signed(claims(), algorithm="HS384"),
+        jwt.encode(claims(), "", algorithm="none"),
+        signed(claims())[:-4] + "AAAA",
+        "W" * 2000 + ".e30.AA",
+    ],
+    ids=lambda token: token[:10],
+)
+def test_a_foreign_or_altered_token_is_refused(token: str) -> None:
+    with pytest.raises(InvalidToken):
+        tokens.read_access_token(SECRET, token)
+
+
+def test_an_api_key_is_found_by_its_prefix() -> None:
+    prefix, key = tokens.new_api_key()
+    assert tokens.prefix_of(key) == prefix
+    assert prefix not in tokens.fingerprint(key)
+
+
+@pytest.mark.parametrize("key", ["strata_", "strata_short_x", "strata_0123456789ab", "strata_0123456789ab_"])
+def test_what_is_no_api_key_has_no_prefix(key: str) -> None:
+    with pytest.raises(InvalidToken):
+        tokens.prefix_of(key)
+
+
+async def test_an_unknown_user_takes_the_same_work_as_a_wrong_password() -> None:
+    stored = await passwords.hash_password("a long enough phrase")
+    parameters = stored.split("$")[1:4]
+    assert passwords.DUMMY_HASH.split("$")[1:4] == parameters
+    assert await passwords.verify("a long enough phrase", None) == (False, None)
+    assert await passwords.verify("another long phrase", stored) == (False, None)
+    assert await passwords.verify("a long enough phrase", stored) == (True, None)
+
+
+async def test_a_password_is_the_same_on_every_keyboard() -> None:
+    stored = await passwords.hash_password("cafe\u0301 au lait")
+    assert await passwords.verify("caf\u00e9 au lait", stored) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("unknown", "unknown", True),
+    ],
+)
+def test_attempts_are_counted_by_network_for_ipv6(one: str, other: str, together: bool) -> None:
+    addresses = {Attempt.of(SECRET, username="li.wei", address=address).address for address in (one, other)}
+    assert (len(addresses) == 1) is together
+
+
+def test_neither_account_nor_address_can_be_read_from_the_counts() -> None:
+    attempt = Attempt.of(SECRET, username="li.wei", address="192.0.2.1")
+    assert "li.wei" not in attempt.account
+    assert "192.0.2.1" not in attempt.address
