@@ -1,4 +1,4 @@
-"""Nightly: what no longer lets anyone in is forgotten."""
+"""Hourly: what no longer lets anyone in is forgotten."""
 
 from app.core.jobs import JobContext, Schedule
 from app.identity import sessions, throttling

@@ -51,7 +51,12 @@ RoleKeys = Annotated[list[Key], Field(max_length=20)]
 class PasswordGrant(BaseModel):
     """The OAuth2 password form; only username and password matter."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"grant_type": "password", "username": "admin", "password": "a long enough phrase"}]
+        },
+    )
 
     username: Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True), Printable]
     password: PresentedPassword

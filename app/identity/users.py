@@ -82,7 +82,7 @@ async def change(
     values = {name: value for name, value in becomes.items() if name != "roles"}
     if password is not None:
         values["password_hash"] = await passwords.hash_password(password)
-        becomes["password"] = "changed"  # that it did, not to what
+        becomes["password"] = "changed"  # noqa: S105  that it did, not to what
     await _update(session, user_id, values)
     if "roles" in becomes:
         await session.execute(delete(user_role).where(user_role.c.user_id == user_id))

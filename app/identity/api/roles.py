@@ -25,13 +25,13 @@ CanWriteRoles = Annotated[Actor, Depends(Requires("roles:write"))]
 
 
 @permissions_router.get("", response_model=PermissionList)
-async def list_permissions(actor: CanReadRoles) -> Any:
+async def list_permissions(_: CanReadRoles) -> Any:
     """Every permission that a role or an API key can hold."""
     return {"items": sorted(known_permissions())}
 
 
 @router.get("", response_model=RoleList)
-async def list_roles(actor: CanReadRoles, session: ReadSession, page: Paging) -> Any:
+async def list_roles(_: CanReadRoles, session: ReadSession, page: Paging) -> Any:
     """All roles, by key."""
     found = select(role).order_by(role.c.key).limit(page.limit + 1)
     if (after := page.after()) is not None:
@@ -50,7 +50,7 @@ async def create_role(actor: CanWriteRoles, body: RoleIn, session: WriteSession,
 
 
 @router.get("/{role_id}", response_model=RoleOut)
-async def read_role(role_id: UUID, actor: CanReadRoles, session: ReadSession, response: Response) -> Any:
+async def read_role(role_id: UUID, _: CanReadRoles, session: ReadSession, response: Response) -> Any:
     """One role."""
     row = await roles.read(session, role_id)
     etag.tag(response, row["version"])
