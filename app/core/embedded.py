@@ -47,7 +47,7 @@ class EmbeddedError(RuntimeError):
     """The embedded server cannot be had; the message says why and what to do."""
 
 
-class EmbeddedBusy(EmbeddedError):  # noqa: N818  says what is the matter
+class EmbeddedBusy(EmbeddedError):
     """Another living process owns the data folder; the server's `url` still leads to it."""
 
     def __init__(self, data: Path, pid: int) -> None:

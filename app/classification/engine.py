@@ -1,0 +1,309 @@
+"""Decides classes: one statement, for the customers named or for a range of all.
+
+Who writes what it computed must know that nothing newer was written meanwhile. Every write of a metrics row
+raises its `revision`; a bulk statement that read revision n writes only where revision n still stands,
+and leaves the rest to whoever was faster. A request that records a fact holds the customer's row lock first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    DateTime,
+    Integer,
+    Select,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.classification.compile import breakpoint_columns, expression
+from app.classification.definitions import Document
+from app.classification.metrics import Source
+from app.classification.models import class_change, customer_class, customer_metrics
+from app.classification.refresh import AS_OF, AS_OF_DAY, Range, Scope, scope_params, within
+from app.core import clock
+from app.core.db import Prepared, WriteSession
+
+EVALUATION_LOCK = 0x57A7A
+"""Advisory lock: shared by whoever evaluates in a request, exclusive for whoever puts new breakpoints in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """A published scheme: its key, version and document."""
+
+    key: str
+    version: int
+    title: str
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why classes are evaluated: what the history will say."""
+
+    name: str
+    actor: str
+    correlation_id: str | None
+
+
+class Evaluation:
+    """The compiled statements that decide a set of schemes."""
+
+    def __init__(self, schemes: Sequence[Scheme]) -> None:
+        self.schemes = tuple(schemes)
+        self.of_some = Prepared(_evaluate(self.schemes, ranged=False))
+        self.of_range = Prepared(_evaluate(self.schemes, ranged=True))
+
+
+def _decisions(schemes: Sequence[Scheme], *, ranged: bool) -> CTE:
+    """One row a customer: for every scheme its class, scores, inputs and the breakpoints it used."""
+    row = customer_metrics.alias("m")
+    source_from: Any = row
+    columns: list[ColumnElement[Any]] = [row.c.customer_id, row.c.revision]
+    for each in schemes:
+        limits = breakpoint_columns(each.key, each.document)
+        source_from = source_from.join(limits, literal(True))
+        decided = expression(each.document, Source(row, AS_OF_DAY, limits.c.__getitem__))
+        fitted = limits.c.id.is_not(None) if each.document.breakpoint_paths else literal(True)
+        columns += [
+            case((fitted, decided.class_name)).label(f"{each.key}_class"),
+            (_json(decided.score) if decided.score else cast(null(), JSONB)).label(f"{each.key}_score"),
+            _json(decided.inputs).label(f"{each.key}_inputs"),
+            limits.c.id.label(f"{each.key}_fit"),
+        ]
+    return select(*columns).select_from(source_from).where(within(row.c.customer_id, ranged=ranged)).cte("decisions")
+
+
+def _json(values: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
+    pairs: list[Any] = []
+    for name, value in values.items():
+        pairs += [literal(name, Text), value]
+    return func.jsonb_build_object(*pairs)
+
+
+def _evaluate(schemes: Sequence[Scheme], *, ranged: bool) -> Select[Any]:
+    """Decide, compare with what stands, write what differs and why. Returns what each customer is afterwards."""
+    decisions = _decisions(schemes, ranged=ranged)
+    decided = union_all(
+        *(
+            select(
+                decisions.c.customer_id,
+                decisions.c.revision,
+                literal(each.key, Text).label("scheme"),
+                literal(each.version, Integer).label("version"),
+                decisions.c[f"{each.key}_fit"].label("breakpoints_id"),
+                decisions.c[f"{each.key}_class"].label("decided"),
+                decisions.c[f"{each.key}_score"].label("score"),
+                decisions.c[f"{each.key}_inputs"].label("inputs"),
+            )
+            for each in schemes
+        )
+    ).cte("decided")
+    stands = customer_class.alias("stands")
+    moved = (
+        select(decided, stands.c.class_.label("before"))
+        .select_from(
+            decided.outerjoin(
+                stands, and_(stands.c.customer_id == decided.c.customer_id, stands.c.scheme == decided.c.scheme)
+            )
+        )
+        .where(
+            or_(
+                stands.c.class_.is_distinct_from(decided.c.decided),
+                and_(stands.c.class_.is_not(None), stands.c.score.is_distinct_from(decided.c.score)),
+            )
+        )
+        .cte("moved")
+    )
+    return _write(moved, decided, ranged=ranged)
+
+
+def _write(moved: CTE, decided: CTE, *, ranged: bool) -> Select[Any]:
+    at = bindparam("at", type_=DateTime(timezone=True))
+    changes = or_(moved.c.before.is_distinct_from(moved.c.decided))
+    if ranged:
+        # The lock makes whoever comes later wait; the revision makes sure nobody came before.
+        locked = (
+            select(customer_metrics.c.customer_id)
+            .select_from(customer_metrics)
+            .where(
+                customer_metrics.c.customer_id == moved.c.customer_id,
+                customer_metrics.c.revision == moved.c.revision,
+            )
+            .with_for_update(key_share=True, of=customer_metrics)
+            .cte("locked")
+        )
+        mine: ColumnElement[bool] = moved.c.customer_id.in_(select(locked.c.customer_id))
+    else:
+        mine = literal(True)
+    row = upsert(customer_class).from_select(
+        ["customer_id", "scheme", "class_", "score", "since", "as_of", "version", "breakpoints_id"],
+        select(
+            moved.c.customer_id,
+            moved.c.scheme,
+            moved.c.decided,
+            moved.c.score,
+            at,
+            AS_OF,
+            moved.c.version,
+            moved.c.breakpoints_id,
+        ).where(moved.c.decided.is_not(None), mine),
+    )
+    upserted = (
+        row.on_conflict_do_update(
+            index_elements=["customer_id", "scheme"],
+            set_={
+                "class_": row.excluded["class_"],
+                "score": row.excluded.score,
+                "since": case(
+                    (customer_class.c.class_ == row.excluded["class_"], customer_class.c.since),
+                    else_=row.excluded.since,
+                ),
+                "as_of": row.excluded.as_of,
+                "version": row.excluded.version,
+                "breakpoints_id": row.excluded.breakpoints_id,
+            },
+        )
+        .returning(customer_class.c.customer_id)
+        .cte("upserted")
+    )
+    left = (
+        delete(customer_class)
+        .where(
+            customer_class.c.customer_id == moved.c.customer_id,
+            customer_class.c.scheme == moved.c.scheme,
+            moved.c.decided.is_(None),
+            mine,
+        )
+        .returning(customer_class.c.customer_id)
+        .cte("left_scheme")
+    )
+    logged = (
+        insert(class_change)
+        .from_select(
+            [
+                "customer_id",
+                "scheme",
+                "from_class",
+                "to_class",
+                "at",
+                "as_of",
+                "version",
+                "breakpoints_id",
+                "inputs",
+                "score",
+                "cause",
+                "actor",
+                "correlation_id",
+            ],
+            select(
+                moved.c.customer_id,
+                moved.c.scheme,
+                moved.c.before,
+                moved.c.decided,
+                at,
+                AS_OF,
+                moved.c.version,
+                moved.c.breakpoints_id,
+                moved.c.inputs,
+                moved.c.score,
+                bindparam("cause", type_=Text),
+                bindparam("actor", type_=Text),
+                bindparam("correlation_id", type_=Text),
+            ).where(changes, mine),
+        )
+        .returning(class_change.c.customer_id)
+        .cte("logged")
+    )
+    if ranged:
+        return select(
+            select(func.count()).select_from(logged).scalar_subquery().label("changed"),
+            select(func.array_agg(func.distinct(moved.c.customer_id)))
+            .where(moved.c.customer_id.not_in(select(locked.c.customer_id)))
+            .scalar_subquery()
+            .label("overtaken"),
+        ).add_cte(upserted, left)
+    return select(decided.c.customer_id, decided.c.scheme, decided.c.decided).add_cte(upserted, left, logged)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What an evaluation came to: customers whose class changed, and the classes of those it was asked about."""
+
+    changed: int = 0
+    classes: dict[UUID, dict[str, str]] = field(default_factory=dict)
+
+
+async def evaluate(
+    session: WriteSession, evaluation: Evaluation, scope: Scope, *, as_of: datetime, cause: Cause
+) -> Outcome:
+    """Decide the classes of these customers from their stored metrics and write what changed.
+
+    Customers that somebody else changed meanwhile are evaluated again from what that one wrote.
+    """
+    params = {
+        "as_of": as_of,
+        "as_of_day": clock.business_day(as_of),
+        "at": clock.business_now(),
+        "cause": cause.name,
+        "actor": cause.actor,
+        "correlation_id": cause.correlation_id,
+    }
+    if isinstance(scope, Range):
+        row = await session.first(evaluation.of_range, params | scope_params(scope))
+        assert row is not None
+        outcome = Outcome(changed=row["changed"])
+        if row["overtaken"]:
+            await _lock_metrics(session, row["overtaken"])
+            await session.all(evaluation.of_some, params | {"ids": row["overtaken"]})
+        return outcome
+    rows = await session.all(evaluation.of_some, params | scope_params(scope))
+    classes: dict[UUID, dict[str, str]] = {}
+    for row in rows:
+        if row["decided"] is not None:
+            classes.setdefault(row["customer_id"], {})[row["scheme"]] = row["decided"]
+    return Outcome(classes=classes)
+
+
+async def _lock_metrics(session: WriteSession, ids: Sequence[UUID]) -> None:
+    """Wait for whoever writes these customers, in key order, so that the next statement sees their work."""
+    await session.all(
+        select(customer_metrics.c.customer_id)
+        .where(customer_metrics.c.customer_id == any_(literal(list(ids), ARRAY(UuidType))))
+        .order_by(customer_metrics.c.customer_id)
+        .with_for_update(key_share=True)
+    )
+
+
+async def share_evaluation(session: WriteSession) -> None:
+    """Hold off new breakpoints until this transaction has ended."""
+    await session.all(_SHARE)
+
+
+async def exclude_evaluation(session: WriteSession) -> None:
+    """Wait until no request evaluates with the breakpoints so far; the next ones wait for this commit."""
+    await session.all(select(func.pg_advisory_xact_lock(EVALUATION_LOCK)))
+
+
+_SHARE = Prepared(select(func.pg_advisory_xact_lock_shared(literal(EVALUATION_LOCK, Integer))))

@@ -1,0 +1,255 @@
+"""Why a customer is in its class: inputs, thresholds, each condition, and how far the next class is.
+
+The conditions are asked of PostgreSQL with the very expressions that decided; nothing is judged a second
+time here. What is computed here is only the distance between a value and its threshold.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Date, Text, cast, func, literal, select
+
+from app.classification.compile import Row, breakpoint_columns, expression
+from app.classification.definitions import AbcDocument, RfmDocument, RulesDocument
+from app.classification.engine import Scheme
+from app.classification.metrics import METRICS, Source
+from app.classification.models import breakpoints, customer_class, customer_metrics, scheme
+from app.core import clock
+from app.core.bounds import plain_decimal
+from app.core.db import ReadSession, Record
+from app.core.errors import NotFound
+from app.core.predicates import BreakpointRef, MetricIs, leaves, to_sql
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison that a scheme makes: what it is for, and its threshold as the document names it."""
+
+    target: str
+    group: int
+    metric: str
+    op: str
+    limit: Any
+    breakpoint: str | None
+    met: ColumnElement[bool]
+
+
+async def explain(session: ReadSession, each: Scheme, customer_id: UUID, as_of: datetime | None) -> dict[str, Any]:
+    """The decision laid open, as of the latest instant that decided it or as of another.
+
+    Raises `NotFound` when the customer has not been measured yet.
+    """
+    stands = await _standing(session, each.key, customer_id)
+    instant = as_of or stands["decided_as_of"]
+    facts, conditions = await _facts(session, each, customer_id, instant)
+    fitted = facts["breakpoints"] or {}
+    shown = [_shown(condition, facts, n, fitted) for n, condition in enumerate(conditions)]
+    return {
+        "scheme": each.key,
+        "version": each.version,
+        "kind": each.document.kind,
+        "class": stands["class"],
+        "decided": facts["decided"],
+        "score": facts["score"],
+        "since": stands["since"],
+        "as_of": instant,
+        "breakpoints": fitted or None,
+        "breakpoints_as_of": facts["breakpoints_as_of"],
+        "inputs": [_input(name, facts[f"input_{name}"]) for name in each.document.metrics],
+        "conditions": shown,
+        "next": list(_NEXT[type(each.document)](each.document, facts, shown)),
+    }
+
+
+async def _standing(session: ReadSession, key: str, customer_id: UUID) -> Record:
+    k, m = customer_class.c, customer_metrics.c
+    row = await session.first(
+        select(
+            k.class_,
+            k.since,
+            func.greatest(k.as_of, m.as_of, breakpoints.c.as_of).label("decided_as_of"),
+        )
+        .select_from(customer_metrics)
+        .outerjoin(customer_class, (k.customer_id == m.customer_id) & (k.scheme == key))
+        .outerjoin(scheme, scheme.c.key == key)
+        .outerjoin(breakpoints, breakpoints.c.id == scheme.c.breakpoints_id)
+        .where(m.customer_id == customer_id)
+    )
+    if row is None:
+        raise NotFound("This customer has not been measured yet; ask for a recalculation")
+    return row
+
+
+async def _facts(
+    session: ReadSession, each: Scheme, customer_id: UUID, as_of: datetime
+) -> tuple[Record, list[Condition]]:
+    """One SELECT: the decision, its inputs, and for every condition whether it is met."""
+    m = customer_metrics.alias("m")
+    limits = breakpoint_columns(each.key, each.document)
+    source = Source(m, literal(clock.business_day(as_of), Date), lambda name: limits.c[name])
+    decided = expression(each.document, source)
+    conditions = list(_CONDITIONS[type(each.document)](each.document, Row(source)))
+    pairs: list[Any] = []
+    for name, value in decided.score.items():
+        pairs += [literal(name, Text), value]
+    row = await session.first(
+        select(
+            decided.class_name.label("decided"),
+            (func.jsonb_build_object(*pairs) if pairs else literal(None)).label("score"),
+            *(cast(value, Text).label(f"input_{name}") for name, value in decided.inputs.items()),
+            *(condition.met.label(f"met_{n}") for n, condition in enumerate(conditions)),
+            breakpoints.c["values"].label("breakpoints"),
+            breakpoints.c.as_of.label("breakpoints_as_of"),
+        )
+        .select_from(m)
+        .join(limits, literal(True))
+        .outerjoin(breakpoints, breakpoints.c.id == limits.c.id)
+        .where(m.c.customer_id == customer_id)
+    )
+    if row is None:
+        raise NotFound("This customer has not been measured yet; ask for a recalculation")
+    return row, conditions
+
+
+# ---- conditions, kind by kind ----------------------------------------------------------------------------------------
+
+
+def _abc_conditions(document: AbcDocument, row: Row) -> Iterator[Condition]:
+    value = row.metric(document.metric)
+    for n, name in enumerate(document.classes[:-1]):
+        yield Condition(name, n, document.metric, "gte", None, name, value >= row.breakpoint(name))
+
+
+def _rfm_conditions(document: RfmDocument, row: Row) -> Iterator[Condition]:
+    for group, (letter, metric) in enumerate(zip("rfm", document.metrics, strict=True)):
+        value = row.metric(metric)
+        for edge in range(document.bins - 1):
+            name = f"{metric}_{edge}"
+            limit = row.breakpoint(name)
+            if letter == "r":
+                yield Condition(f"r{document.bins - edge}", group, metric, "lte", None, name, value <= limit)
+            else:
+                yield Condition(f"{letter}{edge + 2}", group, metric, "gt", None, name, value > limit)
+
+
+def _rules_conditions(document: RulesDocument, row: Row) -> Iterator[Condition]:
+    for group, rule in enumerate(document.rules):
+        for leaf in leaves(rule.when):
+            assert isinstance(leaf, MetricIs)  # checked when the document was saved
+            reference = leaf.value.breakpoint if isinstance(leaf.value, BreakpointRef) else None
+            limit = None if reference else leaf.value
+            yield Condition(rule.name, group, leaf.metric, leaf.op, limit, reference, to_sql(leaf, row))
+
+
+_CONDITIONS: dict[type[Any], Callable[[Any, Row], Iterator[Condition]]] = {
+    AbcDocument: _abc_conditions,
+    RfmDocument: _rfm_conditions,
+    RulesDocument: _rules_conditions,
+}
+
+
+# ---- as people read it -----------------------------------------------------------------------------------------------
+
+
+def _input(name: str, value: str | None) -> dict[str, Any]:
+    metric = METRICS[name]
+    return {"metric": name, "title": metric.title, "unit": metric.unit, "value": _plain(value)}
+
+
+def _shown(condition: Condition, facts: Record, n: int, fitted: dict[str, Any]) -> dict[str, Any]:
+    threshold = _threshold(condition, fitted)
+    value = _plain(facts[f"input_{condition.metric}"])
+    return {
+        "class": condition.target,
+        "group": condition.group,
+        "metric": condition.metric,
+        "op": condition.op,
+        "threshold": threshold,
+        "breakpoint": condition.breakpoint,
+        "value": value,
+        "met": bool(facts[f"met_{n}"]),
+        "gap": _gap(value, threshold),
+    }
+
+
+def _threshold(condition: Condition, fitted: dict[str, Any]) -> str | list[str] | None:
+    if condition.breakpoint is None:
+        limit = condition.limit
+        return [str(each) for each in limit] if isinstance(limit, list) else str(limit)
+    found = fitted.get(condition.breakpoint)
+    if found is None and condition.metric in fitted:  # RFM keeps a metric's edges as a list
+        edges = fitted[condition.metric]
+        found = edges[int(condition.breakpoint.rsplit("_", 1)[1])]
+    return found if found is None else str(found)
+
+
+def _gap(value: str | None, threshold: Any) -> str | None:
+    """How far the value is from its threshold: positive when the value lies below."""
+    try:
+        return plain_decimal(Decimal(str(threshold)) - Decimal(str(value)))
+    except ArithmeticError:
+        return None
+
+
+def _plain(value: str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        return plain_decimal(Decimal(value))
+    except ArithmeticError:
+        return value
+
+
+# ---- the next class, kind by kind ------------------------------------------------------------------------------------
+
+
+def _next_abc(document: AbcDocument, _: Record, shown: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """One class up is reached by the nearest edge not met; one down is below the edge that is met."""
+    unmet = [each for each in shown if not each["met"]]
+    met = [each for each in shown if each["met"]]
+    if unmet:
+        yield _step(unmet[-1]["class"], "up", [unmet[-1]])
+    if met:
+        below = document.classes[document.classes.index(met[0]["class"]) + 1]
+        yield _step(below, "down", [met[0]])
+
+
+def _next_rfm(document: RfmDocument, facts: Record, shown: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """For recency and frequency, the neighbouring score and the segment it leads to."""
+    score = facts["score"]
+    if score is None or score["r"] is None:
+        return
+    for letter in "rf":
+        for step, direction in ((1, "up"), (-1, "down")):
+            neighbour = {**score, letter: score[letter] + step}
+            if not 1 <= neighbour[letter] <= document.bins:
+                continue
+            edge = f"{letter}{max(score[letter], neighbour[letter])}"
+            conditions = [each for each in shown if each["class"] == edge]
+            yield _step(document.segment_of(neighbour["r"], neighbour["f"]), direction, conditions)
+
+
+def _next_rules(document: RulesDocument, facts: Record, shown: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What the rules before the deciding one still ask for: they would have taken the customer first."""
+    names = [rule.name for rule in document.rules]
+    deciding = names.index(facts["decided"]) if facts["decided"] in names else len(names)
+    for group in range(deciding):
+        missing = [each for each in shown if each["group"] == group and not each["met"]]
+        if missing:
+            yield _step(names[group], "earlier_rule", missing)
+
+
+def _step(name: str, direction: str, conditions: list[dict[str, Any]]) -> dict[str, Any]:
+    needs = [{key: each[key] for key in ("metric", "op", "threshold", "value", "gap")} for each in conditions]
+    return {"class": name, "direction": direction, "needs": needs}
+
+
+_NEXT: dict[type[Any], Callable[[Any, Record, list[dict[str, Any]]], Iterator[dict[str, Any]]]] = {
+    AbcDocument: _next_abc,
+    RfmDocument: _next_rfm,
+    RulesDocument: _next_rules,
+}

@@ -1,0 +1,104 @@
+"""What is measured of a customer: each metric's type and its SQL over the stored metrics row.
+
+Stored values are facts as of the last refresh; what depends on today (recency, tenure) is computed
+when asked, with `as_of_day` as a parameter, so that the passing of time rewrites no row.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, DateTime, FromClause, Integer, Numeric, case, cast, func, literal
+
+Freshness = Literal["event", "clock", "population"]
+Unit = Literal["count", "money", "days", "ratio", "instant"]
+
+MEDIAN_GAP = "median_gap_days"
+SHRINKAGE = 2  # pseudo-gaps of the population's median added to everybody's own
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A row of stored metrics, the day by which it is judged, and the population's breakpoints."""
+
+    row: FromClause
+    as_of_day: ColumnElement[Any]
+    breakpoint: Callable[[str], ColumnElement[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric's name, unit, what makes it change, and its SQL. `population` names breakpoints it needs."""
+
+    name: str
+    unit: Unit
+    freshness: Freshness
+    title: str
+    expression: Callable[[Source], ColumnElement[Any]]
+    population: tuple[str, ...] = ()
+
+
+def _stored(name: str) -> Callable[[Source], ColumnElement[Any]]:
+    return lambda source: source.row.c[name]
+
+
+def _recency(source: Source) -> ColumnElement[Any]:
+    return cast(source.as_of_day - source.row.c.last_purchase_on, Integer)
+
+
+def _tenure(source: Source) -> ColumnElement[Any]:
+    return cast(source.as_of_day - source.row.c.first_purchase_on, Integer)
+
+
+def _purchased(source: Source) -> ColumnElement[Any]:
+    return source.row.c.monetary + source.row.c.refunded
+
+
+def _average_order(source: Source) -> ColumnElement[Any]:
+    return cast(_purchased(source) / func.nullif(source.row.c.frequency, 0), Numeric(20, 4))
+
+
+def _refund_rate(source: Source) -> ColumnElement[Any]:
+    return cast(source.row.c.refunded / func.nullif(_purchased(source), 0), Numeric(20, 4))
+
+
+def _mean_gap(source: Source) -> ColumnElement[Any]:
+    """(sum of own gaps + 2 population medians) / (gaps + 2); the gaps of n days add up to last minus first."""
+    row = source.row.c
+    days = cast(row.last_purchase_on - row.first_purchase_on, Integer)
+    median = source.breakpoint(MEDIAN_GAP)
+    shrunk = (days + SHRINKAGE * median) / (row.purchase_days - 1 + literal(SHRINKAGE, Integer))
+    return cast(case((row.frequency > 0, shrunk)), Numeric(20, 6))
+
+
+def _gap_ratio(source: Source) -> ColumnElement[Any]:
+    return cast(_recency(source) / func.nullif(_mean_gap(source), 0), Numeric(20, 6))
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("recency_days", "days", "clock", "days since the last purchase", _recency),
+        Metric("frequency", "count", "event", "purchases", _stored("frequency")),
+        Metric("monetary", "money", "event", "purchases minus refunds", _stored("monetary")),
+        Metric("frequency_365d", "count", "clock", "purchases in 365 days", _stored("frequency_365d")),
+        Metric("monetary_365d", "money", "clock", "purchases minus refunds in 365 days", _stored("monetary_365d")),
+        Metric("average_order", "money", "event", "average purchase", _average_order),
+        Metric("first_purchase_at", "instant", "event", "first purchase", _stored("first_purchase_at")),
+        Metric("last_purchase_at", "instant", "event", "last purchase", _stored("last_purchase_at")),
+        Metric("tenure_days", "days", "clock", "days since the first purchase", _tenure),
+        Metric("refund_rate", "ratio", "event", "share of purchases given back", _refund_rate),
+        Metric("mean_gap_days", "days", "population", "usual days between purchases", _mean_gap, (MEDIAN_GAP,)),
+        Metric("gap_ratio", "ratio", "population", "silence, in usual gaps", _gap_ratio, (MEDIAN_GAP,)),
+    )
+}
+
+INSTANTS = {name for name, metric in METRICS.items() if metric.unit == "instant"}
+
+
+def metric_type(name: str) -> Any:
+    """The SQL type by which values compared with a metric are read."""
+    unit = METRICS[name].unit
+    if unit == "instant":
+        return DateTime(timezone=True)
+    return Numeric(20, 6)

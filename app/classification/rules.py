@@ -1,0 +1,42 @@
+"""Pure arithmetic of classification: quantiles, exact to the last digit."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+
+def positions(population: int, quantiles: Sequence[Decimal]) -> list[tuple[int, Decimal]]:
+    """For each quantile the 0-based rank below it and the fraction of the way to the next rank.
+
+    Linear interpolation at (n - 1) * q, the default of numpy, pandas and percentile_cont.
+    """
+    found = []
+    for quantile in quantiles:
+        place = (population - 1) * quantile
+        rank = int(place)
+        found.append((rank, place - rank))
+    return found
+
+
+def interpolate(low: Decimal, high: Decimal, fraction: Decimal) -> Decimal:
+    """The value that lies a fraction of the way from low to high."""
+    return low + (high - low) * fraction
+
+
+def weighted_quantile(histogram: Sequence[tuple[int, int]], quantile: Decimal) -> Decimal | None:
+    """The interpolated quantile of values given as ascending (value, how often); None of nothing."""
+    total = sum(weight for _, weight in histogram)
+    if total == 0:
+        return None
+    ((rank, fraction),) = positions(total, [quantile])
+    low = _ranked(histogram, rank)
+    high = _ranked(histogram, min(rank + 1, total - 1))
+    return interpolate(low, high, fraction)
+
+
+def _ranked(histogram: Sequence[tuple[int, int]], rank: int) -> Decimal:
+    passed = 0
+    for value, weight in histogram:
+        passed += weight
+        if rank < passed:
+            return Decimal(value)
+    raise IndexError(rank)

@@ -1,0 +1,1 @@
+"""The HTTP edge: routes that are one transaction, problems, limits, paging and entity tags."""

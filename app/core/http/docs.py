@@ -1,0 +1,94 @@
+"""The OpenAPI document as client generators like it, and the page that shows it without the internet."""
+
+from importlib import resources
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+from app.core.http.problems import MEDIA_TYPE, ProblemDetails
+
+URL = "/v1/openapi.json"
+ASSETS = "/docs/assets"
+_PROBLEM_ANSWER = {
+    "description": "A problem (RFC 9457): what is wrong, which field, and what to do",
+    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
+}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key and body give the first answer again; another body is refused. Kept 24 hours.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, made once: one problem for every error, idempotency keys, files as binary."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    made = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        routes=app.routes,
+        separate_input_output_schemas=True,
+    )
+    schemas = made.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(_problem_schemas())
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for item in made["paths"].values():
+        for method, operation in item.items():
+            _finish(method, operation)
+    _binary_files(schemas)
+    app.openapi_schema = made
+    return made
+
+
+def _problem_schemas() -> dict[str, Any]:
+    schema = ProblemDetails.model_json_schema(
+        ref_template="#/components/schemas/{model}", mode="serialization", by_alias=True
+    )
+    return {**schema.pop("$defs", {}), "ProblemDetails": schema}
+
+
+def _finish(method: str, operation: dict[str, Any]) -> None:
+    operation["responses"].pop("422", None)
+    operation["responses"]["default"] = _PROBLEM_ANSWER
+    if method == "post" and operation.get("security"):
+        operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+
+
+def _binary_files(node: Any) -> None:
+    """Upload fields as `format: binary`, the form that every generator knows."""
+    if isinstance(node, dict):
+        if node.pop("contentMediaType", None) == "application/octet-stream":
+            node["format"] = "binary"
+        for child in node.values():
+            _binary_files(child)
+    elif isinstance(node, list):
+        for child in node:
+            _binary_files(child)
+
+
+def install(app: FastAPI) -> None:
+    """Serve the document and its page, with the page's assets from the installed package."""
+    assets = resources.files("swagger_ui_bundle") / "vendor"
+    folder = next(entry for entry in assets.iterdir() if entry.is_dir())
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.mount(ASSETS, StaticFiles(directory=str(folder)), name="docs_assets")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url=URL,
+            title=f"{app.title} API",
+            swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{ASSETS}/favicon-32x32.png",
+        )

@@ -1,0 +1,159 @@
+"""Around every request: id, time, count, limits, and an answer to the unforeseen.
+
+Pure ASGI: `BaseHTTPMiddleware` breaks context variables and streaming.
+"""
+
+import re
+import time
+import uuid
+
+import structlog
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core import telemetry
+from app.core.errors import Problem, TooLarge
+from app.core.http.problems import InternalError, problem_response
+from app.core.http.routes import REQUEST_ID
+
+MAX_HEADER_BYTES = 32 * 1024
+MAX_TARGET_BYTES = 8 * 1024
+MAX_JSON_DEPTH = 64
+
+log = structlog.get_logger(__name__)
+_REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{1,64}$")
+
+
+class HeadersTooLarge(Problem):
+    status = 431
+    type = "headers-too-large"
+    title = "The request's headers are larger than allowed"
+
+
+class NestedTooDeep(Problem):
+    status = 422
+    type = "nested-too-deep"
+    title = f"JSON may be nested {MAX_JSON_DEPTH} levels deep at most"
+
+
+class Observe:
+    """Gives the request its id, measures it, logs it, and answers 500 when nothing else did."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope[REQUEST_ID] = request_id
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        telemetry.requests_in_flight.inc()
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception as error:
+            log.error("request.failed", request_id=request_id, exc_info=error)
+            if status:
+                raise
+            await problem_response(Request(scope), InternalError())(scope, receive, send_with_id)
+        finally:
+            telemetry.requests_in_flight.dec()
+            _observe(scope, status, time.perf_counter() - started)
+
+
+def _observe(scope: Scope, status: int, seconds: float) -> None:
+    route = scope.get("route")
+    template = getattr(route, "path", "unmatched")
+    telemetry.requests.labels(scope["method"], template, status).observe(seconds)
+    if template in ("/healthz", "/readyz", "/metrics"):
+        return
+    log.info(
+        "request",
+        request_id=scope[REQUEST_ID],
+        method=scope["method"],
+        route=template,
+        status=status,
+        ms=round(seconds * 1000, 1),
+        actor=scope.get("strata.principal"),
+    )
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.match(value):
+            return str(value.decode())
+    return uuid.uuid4().hex
+
+
+class Limits:
+    """Refuses headers and targets that are too large, and JSON nested so deep that parsing it would hurt."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        refused = _refusal(scope)
+        if refused is not None:
+            await problem_response(Request(scope), refused)(scope, receive, send)
+            return
+        if not _is_json(scope):
+            await self.app(scope, receive, send)
+            return
+        depth = _Depth()
+
+        async def receive_shallow() -> Message:
+            message = await receive()
+            if message["type"] == "http.request":
+                depth.feed(message.get("body", b""), last=not message.get("more_body", False))
+            return message
+
+        await self.app(scope, receive_shallow, send)
+
+
+def _refusal(scope: Scope) -> Problem | None:
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+        return HeadersTooLarge()
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_TARGET_BYTES:
+        return TooLarge("The path and query are longer than 8 KiB")
+    return None
+
+
+def _is_json(scope: Scope) -> bool:
+    return any(name == b"content-type" and b"json" in value for name, value in scope["headers"])
+
+
+class _Depth:
+    """Counts brackets outside strings once the body is whole; raises `NestedTooDeep`."""
+
+    _TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+
+    def __init__(self) -> None:
+        self.body = bytearray()
+
+    def feed(self, block: bytes, *, last: bool) -> None:
+        self.body += block
+        # Cheap first: a body without that many opening brackets cannot be that deep.
+        if not last or self.body.count(b"[") + self.body.count(b"{") <= MAX_JSON_DEPTH:
+            return
+        level = 0
+        for token in self._TOKENS.finditer(self.body):
+            first = token.group()[0:1]
+            if first in b"[{":
+                level += 1
+                if level > MAX_JSON_DEPTH:
+                    raise NestedTooDeep
+            elif first in b"]}":
+                level -= 1

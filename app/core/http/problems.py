@@ -1,0 +1,117 @@
+"""Every failure becomes application/problem+json: no stack, no SQL, nobody else's data."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import asyncpg
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from app.core.db import CONNECTION_LOST
+from app.core.errors import FieldError, Invalid, NotFound, Problem, TooLarge, Unauthenticated, Unavailable
+from app.core.http.routes import REQUEST_ID
+
+MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 50
+
+log = structlog.get_logger(__name__)
+
+
+class ProblemField(BaseModel):
+    """One field that is wrong."""
+
+    pointer: str
+    message: str
+
+
+class ProblemDetails(BaseModel):
+    """Any answer other than success (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None
+    instance: str
+    errors: list[ProblemField]
+
+
+def problem_response(request: Request, problem: Problem) -> JSONResponse:
+    """The problem as an answer to this request."""
+    return JSONResponse(
+        {
+            "type": f"urn:strata:problem:{problem.type}",
+            "title": problem.title,
+            "status": problem.status,
+            "detail": problem.detail,
+            "instance": f"urn:strata:request:{request.scope.get(REQUEST_ID, '')}",
+            "errors": [error.as_json() for error in problem.errors[:MAX_ERRORS]],
+        },
+        status_code=problem.status,
+        headers=problem.headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+class _MethodNotAllowed(Problem):
+    status = 405
+    type = "method-not-allowed"
+    title = "This resource does not take that method"
+
+
+_BY_STATUS: dict[int, type[Problem]] = {401: Unauthenticated, 404: NotFound, 405: _MethodNotAllowed, 413: TooLarge}
+
+
+async def _on_problem(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)
+    return problem_response(request, problem)
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, Problem):  # raised while the body was read; FastAPI wraps it
+        return problem_response(request, error.__cause__)
+    problem = _BY_STATUS.get(error.status_code, Problem)(str(error.detail))
+    problem.headers.update(error.headers or {})
+    return problem_response(request, problem)
+
+
+async def _on_validation(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    fields = [FieldError(pointer_of(each["loc"]), each["msg"]) for each in error.errors()[:MAX_ERRORS]]
+    return problem_response(request, Invalid("Correct the fields named in errors", errors=fields))
+
+
+async def _on_database(request: Request, error: Exception) -> Response:
+    """What PostgreSQL refuses although the edge let it pass: say so without its words."""
+    if isinstance(error, (*CONNECTION_LOST, OSError)):
+        return problem_response(request, Unavailable("The database is away; try again in a moment"))
+    if isinstance(error, asyncpg.QueryCanceledError | asyncpg.LockNotAvailableError):
+        return problem_response(request, Unavailable("The database took too long; ask for less or try again"))
+    log.error("database.refused", sqlstate=getattr(error, "sqlstate", None), exc_info=error)
+    if isinstance(error, asyncpg.DataError):
+        return problem_response(request, Invalid("A value lies outside what can be stored"))
+    return problem_response(request, InternalError())
+
+
+class InternalError(Problem):
+    status = 500
+    type = "internal"
+    title = "Something went wrong here; the request id finds it in the logs"
+
+
+def pointer_of(location: Iterable[Any]) -> str:
+    """A JSON pointer such as /body/lines/0/amount."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers. Unforeseen exceptions are answered by the outermost middleware."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    for kind in (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.DataError, OSError):
+        app.add_exception_handler(kind, _on_database)

@@ -1,0 +1,155 @@
+"""A route is one transaction: it commits after the answer is made and before it leaves.
+
+A `yield` dependency would commit too late (the client already has its 201) or too early (before the
+answer is serialised, so that the idempotency store could not keep it). Hence a route class.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+import asyncpg
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
+from starlette.datastructures import UploadFile
+
+from app.core import db
+from app.core.errors import Problem
+from app.core.idempotency import Answer, Claim, remember, stored_answer
+
+UNIT = "strata.unit"
+PRINCIPAL = "strata.principal"
+REQUEST_ID = "strata.request_id"
+
+_KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
+_TRY_AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+_KEPT_HEADERS = ("content-type", "etag", "location")
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class _Replay(Exception):
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+
+class _Unit:
+    """The transaction of one request and the idempotency key it holds."""
+
+    def __init__(self, session: db.WriteSession, claim: Claim | None) -> None:
+        self.session = session
+        self.claim = claim
+
+    async def complete(self, response: Response) -> None:
+        if self.claim is not None and response.status_code < 300:
+            headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+            answer = Answer(response.status_code, headers, bytes(response.body).decode())
+            remember(self.session, self.claim, answer, secret=response.headers.get("cache-control") == "no-store")
+        await db.commit(self.session)
+
+
+class StrataRoute(APIRoute):
+    """Commits the request's transaction between the answer and its sending; retries one deadlock."""
+
+    def get_route_handler(self) -> Handler:
+        handler = super().get_route_handler()
+        if (self.methods or set()) <= {"GET", "HEAD"}:
+            return handler
+
+        async def in_one_transaction(request: Request) -> Response:
+            try:
+                return await _attempt(handler, request)
+            except _TRY_AGAIN:
+                return await _attempt(handler, request)
+
+        return in_one_transaction
+
+
+async def _attempt(handler: Handler, request: Request) -> Response:
+    try:
+        response = await handler(request)
+        if (unit := request.scope.get(UNIT)) is not None:
+            await unit.complete(response)
+        return response
+    except _Replay as replay:
+        return Response(
+            replay.answer.body,
+            replay.answer.status,
+            {**replay.answer.headers, "idempotent-replayed": "true"},
+        )
+    except Problem as problem:
+        if problem.keeps_changes and (unit := request.scope.get(UNIT)) is not None:
+            await db.commit(unit.session)
+        raise
+    finally:
+        if (unit := request.scope.pop(UNIT, None)) is not None:
+            await db.roll_back(unit.session)
+            await unit.session.database.pool.release(unit.session.connection)
+
+
+def router(*, prefix: str = "", tag: str) -> APIRouter:
+    """A package's router: /v1, one transaction a route, one tag."""
+    return APIRouter(prefix=f"/v1{prefix}", tags=[tag], route_class=StrataRoute)
+
+
+def database_of(request: Request) -> db.Database:
+    """The process's database, or 503 while there is none."""
+    database: db.Database = request.app.state.database
+    return database
+
+
+async def _read_session(request: Request) -> db.ReadSession:
+    return database_of(request).reading()
+
+
+async def _write_session(request: Request) -> db.WriteSession:
+    """Begin the request's transaction; a request that was answered before is answered from the store."""
+    database = database_of(request)
+    claim = await _claim(request)
+    connection = await database.acquire()
+    session = db.WriteSession(
+        database,
+        connection,
+        correlation_id=request.scope.get(REQUEST_ID),
+        principal=request.scope.get(PRINCIPAL, "public"),
+    )
+    request.scope[UNIT] = _Unit(session, claim)
+    if claim is None:
+        await connection.execute("BEGIN")
+        return session
+    await connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({claim.lock})")
+    if (answer := await stored_answer(session, claim)) is not None:
+        raise _Replay(answer)
+    return session
+
+
+ReadSession = Annotated[db.ReadSession, Depends(_read_session)]
+WriteSession = Annotated[db.WriteSession, Depends(_write_session)]
+
+
+async def _claim(request: Request) -> Claim | None:
+    key = request.headers.get("idempotency-key")
+    principal = request.scope.get(PRINCIPAL)
+    if key is None or principal is None or request.method != "POST":
+        return None
+    if not _KEY.match(key):
+        raise Problem.at("/header/Idempotency-Key", "An Idempotency-Key has 1 to 255 visible ASCII characters")
+    return Claim(principal, key, await _fingerprint(request))
+
+
+async def _fingerprint(request: Request) -> str:
+    """A hash of what was asked. A form is hashed by its fields: its boundary differs with every sending."""
+    digest = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\0".encode())
+    if not request.headers.get("content-type", "").startswith("multipart/"):
+        digest.update(await request.body())
+        return digest.hexdigest()
+    for name, value in sorted((await request.form()).multi_items(), key=lambda item: item[0]):
+        digest.update(f"\0{name}\0".encode())
+        if isinstance(value, UploadFile):
+            while block := await value.read(1 << 20):
+                digest.update(block)
+            await value.seek(0)
+        else:
+            digest.update(value.encode())
+    return digest.hexdigest()

@@ -1,0 +1,106 @@
+"""The same request again gives the first answer again.
+
+The claim is an advisory lock taken with BEGIN, so that two requests with one key run one after the
+other; the answer is written behind, in the transaction whose effect it describes. Kept 24 hours.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from sqlalchemy import Column, DateTime, Integer, Table, Text, delete, func, select, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.core.db import WriteSession, metadata
+from app.core.errors import Conflict, Problem
+from app.core.jobs import JobContext, Schedule
+
+KEPT = "24 hours"
+
+idempotency_key = Table(
+    "idempotency_key",
+    metadata,
+    Column("principal", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("headers", JSONB, nullable=False),
+    Column("body", Text, comment="null when the answer held a secret, which is shown only once"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now(), index=True),
+)
+
+_stored = select(
+    idempotency_key.c.fingerprint, idempotency_key.c.status, idempotency_key.c.headers, idempotency_key.c.body
+)
+
+
+class KeyReused(Problem):
+    status = 422
+    type = "idempotency-key-reused"
+    title = "This Idempotency-Key belongs to another request; use a new key"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One request's hold on an idempotency key."""
+
+    principal: str
+    key: str
+    fingerprint: str
+
+    @property
+    def lock(self) -> int:
+        """The advisory lock's number: 63 bits of the key's hash."""
+        digest = hashlib.sha256(f"{self.principal}\0{self.key}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") >> 1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A stored answer, ready to be sent again."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+async def stored_answer(session: WriteSession, claim: Claim) -> Answer | None:
+    """The first answer under this key; raises `KeyReused` when it answered another request."""
+    row = await session.first(
+        _stored.where(idempotency_key.c.principal == claim.principal, idempotency_key.c.key == claim.key)
+    )
+    if row is None:
+        return None
+    if row["fingerprint"] != claim.fingerprint:
+        raise KeyReused
+    if row["body"] is None:
+        raise Conflict("This request was carried out before; its answer held a secret and is not kept")
+    return Answer(row["status"], row["headers"], row["body"])
+
+
+def remember(session: WriteSession, claim: Claim, answer: Answer, *, secret: bool) -> None:
+    """Keep the answer in the transaction that it describes."""
+    session.write_behind(
+        idempotency_key,
+        principal=claim.principal,
+        key=claim.key,
+        fingerprint=claim.fingerprint,
+        status=answer.status,
+        headers=answer.headers,
+        body=None if secret else answer.body,
+    )
+
+
+async def forget_expired(session: WriteSession) -> int:
+    """Delete the keys whose day is over."""
+    return await session.execute(
+        delete(idempotency_key).where(idempotency_key.c.created_at < func.now() - text(f"interval '{KEPT}'"))
+    )
+
+
+async def _forget(context: JobContext) -> None:
+    async with context.database.transaction() as session:
+        await forget_expired(session)
+
+
+JOBS = {"idempotency.forget": _forget}
+SCHEDULES = [Schedule("idempotency.forget", "7 * * * *")]

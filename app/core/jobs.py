@@ -1,0 +1,219 @@
+"""Background work that survives kills: a row of ours says what became of it, pgqueuer carries it.
+
+A job is enqueued in the transaction that wants it. Its handler is idempotent, because a job whose worker
+was killed runs again; after `MAX_STARTS` starts without an end it is dead, with its reason kept, so that a
+job that kills its worker cannot kill them all.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from pgqueuer import AsyncpgDriver, AsyncpgPoolDriver, PgQueuer, Queries
+from pgqueuer.errors import RetryRequested
+from pgqueuer.models import Job as CarriedJob
+from pgqueuer.models import Schedule as CarriedSchedule
+from pgqueuer.types import QueueExecutionMode
+from sqlalchemy import Column, DateTime, Index, Integer, Table, Text, func, insert, update
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.core import telemetry
+from app.core.db import CONNECTION_LOST, Database, WriteSession, metadata
+
+MAX_STARTS = 5
+HEARTBEAT = timedelta(seconds=10)
+FINISHED = ("done", "dead")
+
+log = structlog.get_logger(__name__)
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
+    Column("name", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("status", Text, nullable=False, server_default="queued"),
+    Column("starts", Integer, nullable=False, server_default="0"),
+    Column("error", Text),
+    Column("correlation_id", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Index("ix_job_status_created_at", "status", "created_at"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What a handler gets: the worker's database and the job's own data."""
+
+    database: Database
+    payload: dict[str, Any]
+    correlation_id: str | None
+    stopping: asyncio.Event
+
+
+Handler = Callable[[JobContext], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Enqueue the job of this name when the cron expression (UTC) says so."""
+
+    name: str
+    cron: str
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+class Interrupted(Exception):
+    """Raised by a handler that left off at a checkpoint because the worker is stopping."""
+
+
+class Hopeless(Exception):
+    """Raised by a handler whose job can never succeed: it is dead at once, with this reason."""
+
+
+async def enqueue(session: WriteSession, name: str, payload: dict[str, Any]) -> UUID:
+    """Enqueue within the transaction: announced if and only if it commits."""
+    row = await session.first(
+        insert(job).values(name=name, payload=payload, correlation_id=session.correlation_id).returning(job.c.id)
+    )
+    assert row is not None
+    job_id: UUID = row["id"]
+    await Queries(AsyncpgDriver(session.connection)).enqueue(name, job_id.bytes)
+    return job_id
+
+
+class Worker:
+    """Runs jobs and schedules until told to stop; survives the database going away."""
+
+    def __init__(
+        self, database: Database, handlers: Mapping[str, Handler], schedules: list[Schedule], *, concurrency: int
+    ) -> None:
+        self._database = database
+        self._handlers = handlers
+        self._schedules = schedules
+        self._concurrency = concurrency
+        self._stopping = asyncio.Event()
+        self._carrier: PgQueuer | None = None
+
+    def stop(self) -> None:
+        """Finish or interrupt what runs, start nothing new."""
+        self._stopping.set()
+        if self._carrier is not None:
+            self._carrier.shutdown.set()
+
+    async def run(self) -> None:
+        """Work until `stop()`. Restarts with growing pauses while the database is away."""
+        delay = 0.2
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            try:
+                await self._carry()
+            except (OSError, TimeoutError, RuntimeError, *CONNECTION_LOST) as error:
+                log.warning("worker.restarting", error=type(error).__name__)
+            delay = 0.2 if time.monotonic() - started > 30 else min(delay * 2, 5.0)
+            if not self._stopping.is_set():
+                await asyncio.sleep(delay)
+
+    async def drain(self) -> None:
+        """Run what is queued until nothing is, then return; for commands and tests that wait for the outcome."""
+        carrier = self._equipped()
+        await carrier.qm.run(
+            dequeue_timeout=timedelta(seconds=0.1),
+            mode=QueueExecutionMode.drain,
+            batch_size=self._concurrency,
+            heartbeat_timeout=HEARTBEAT,
+        )
+
+    def _equipped(self) -> PgQueuer:
+        self._carrier = carrier = PgQueuer(AsyncpgPoolDriver(self._database.pool))
+        for name, handler in self._handlers.items():
+            self._register(carrier, name, handler)
+        return carrier
+
+    async def _carry(self) -> None:
+        carrier = self._equipped()
+        for schedule in self._schedules:
+            self._register_schedule(carrier, schedule)
+        if self._stopping.is_set():
+            return
+        await carrier.run(
+            dequeue_timeout=timedelta(seconds=5),
+            batch_size=self._concurrency,
+            max_concurrent_tasks=self._concurrency * 2,
+            shutdown_on_listener_failure=True,
+            heartbeat_timeout=HEARTBEAT,
+        )
+
+    def _register(self, carrier: PgQueuer, name: str, handler: Handler) -> None:
+        @carrier.entrypoint(name, concurrency_limit=self._concurrency)
+        async def carried(item: CarriedJob) -> None:
+            assert item.payload is not None
+            await self._run(UUID(bytes=bytes(item.payload)), handler)
+
+    def _register_schedule(self, carrier: PgQueuer, schedule: Schedule) -> None:
+        @carrier.schedule(f"schedule_{schedule.name}", schedule.cron, clean_old=True)
+        async def due(_: CarriedSchedule) -> None:
+            async with self._database.transaction() as session:
+                await enqueue(session, schedule.name, schedule.payload)
+
+    async def _run(self, job_id: UUID, handler: Handler) -> None:
+        started = await self._begin(job_id)
+        if started is None:
+            return
+        name, clock = started["name"], time.perf_counter()
+        outcome = "done"
+        context = JobContext(self._database, started["payload"], started["correlation_id"], self._stopping)
+        try:
+            await handler(context)
+            await self._end(job_id, "done", None)
+        except Interrupted:
+            outcome = "interrupted"
+            await self._end(job_id, "queued", None)
+            raise RetryRequested(timedelta(0), "the worker stopped") from None
+        except Hopeless as error:
+            outcome = "dead"
+            await self._end(job_id, "dead", str(error))
+        except Exception as error:
+            outcome = "failed"
+            log.error("job.failed", job=name, job_id=str(job_id), starts=started["starts"], exc_info=error)
+            if started["starts"] >= MAX_STARTS:
+                await self._end(job_id, "dead", f"failed {MAX_STARTS} times: {type(error).__name__}")
+                return
+            await self._end(job_id, "queued", type(error).__name__)
+            raise RetryRequested(timedelta(seconds=2 ** started["starts"]), type(error).__name__) from error
+        finally:
+            telemetry.jobs.labels(name, outcome).observe(time.perf_counter() - clock)
+
+    async def _begin(self, job_id: UUID) -> Any:
+        """Count the start before it happens: a job that kills its worker is found out by its starts."""
+        async with self._database.transaction() as session:
+            row = await session.first(
+                update(job)
+                .where(job.c.id == job_id, job.c.status.notin_(FINISHED))
+                .values(starts=job.c.starts + 1, status="running", started_at=func.now())
+                .returning(job.c.name, job.c.payload, job.c.correlation_id, job.c.starts)
+            )
+            if row is not None and row["starts"] > MAX_STARTS:
+                await session.execute(_ended(job_id, "dead", f"its worker died {MAX_STARTS} times"))
+                log.error("job.dead", job=row["name"], job_id=str(job_id))
+                return None
+            return row
+
+    async def _end(self, job_id: UUID, status: str, error: str | None) -> None:
+        async with self._database.transaction() as session:
+            await session.execute(_ended(job_id, status, error))
+
+
+def _ended(job_id: UUID, status: str, error: str | None) -> Any:
+    finished = func.now() if status in FINISHED else None
+    # An interruption is not the job's fault: it does not count as a start.
+    starts = job.c.starts - 1 if status == "queued" and error is None else job.c.starts
+    return update(job).where(job.c.id == job_id).values(status=status, error=error, finished_at=finished, starts=starts)

@@ -1,0 +1,24 @@
+"""Announced facts, kept in the transaction that made them true; webhooks and the event feed read here."""
+
+from typing import Any
+
+from sqlalchemy import Column, DateTime, Table, Text, func
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.core.db import WriteSession, metadata
+
+outbox_event = Table(
+    "outbox_event",
+    metadata,
+    Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
+    Column("name", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("correlation_id", Text),
+)
+
+
+def store(session: WriteSession, name: str, payload: dict[str, Any]) -> None:
+    """Keep one event, to be written just before the commit."""
+    session.write_behind(outbox_event, name=name, payload=payload, correlation_id=session.correlation_id)

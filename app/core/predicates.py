@@ -1,0 +1,285 @@
+"""The predicate tree: what a person can ask of customers, as JSON, as typed nodes, as SQL.
+
+`{"all": [...]}`, `{"any": [...]}`, `{"not": ...}`, and leaves that name a metric, a field, a class or a
+tag. What a leaf means in SQL is the resolver's business; this module only knows the tree.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Annotated, Any, Protocol
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from sqlalchemy import ColumnElement, any_, false, func, literal, not_, or_, true
+from sqlalchemy import and_ as sql_and
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import Date, DateTime, Integer, Numeric, Text
+from typing_extensions import TypeAliasType
+
+from app.core.bounds import Key, Printable, decimal_in_range, printable
+from app.core.errors import Invalid
+
+MAX_DEPTH = 8
+MAX_LEAVES = 100
+
+
+class Op(StrEnum):
+    """How a value is compared."""
+
+    EQ = "eq"
+    NE = "ne"
+    LT = "lt"
+    LTE = "lte"
+    GT = "gt"
+    GTE = "gte"
+    IN = "in"
+    NOT_IN = "not_in"
+    WITHIN = "within"
+    CONTAINS = "contains"
+    IS_NULL = "is_null"
+
+
+ORDERED = {Op.LT: "<", Op.LTE: "<=", Op.GT: ">", Op.GTE: ">="}
+
+Text200 = Annotated[str, StringConstraints(max_length=200), Printable]
+Value = TypeAliasType("Value", Text200 | bool | int | Annotated[list[Text200], Field(max_length=500)])
+
+
+class _Node(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, json_schema_mode_override="validation")
+
+
+class BreakpointRef(_Node):
+    """A value that the population decides, by its name among the scheme's breakpoints."""
+
+    breakpoint: Key
+
+
+class MetricIs(_Node):
+    """Compares a metric: `{"metric": "monetary", "op": "gte", "value": "10000"}`."""
+
+    metric: Key
+    op: Op
+    value: Value | BreakpointRef = True
+
+
+class FieldIs(_Node):
+    """Compares a field of the record: `{"field": "region", "op": "within", "value": "CN-31"}`."""
+
+    field: Key
+    op: Op
+    value: Value = True
+
+
+class ClassIs(_Node):
+    """Compares a class: `{"class": "lifecycle", "op": "in", "value": ["loyal"]}`."""
+
+    scheme: Key = Field(alias="class")
+    op: Op
+    value: Value = True
+
+
+class HasTag(_Node):
+    """True for customers with the tag: `{"tag": "wholesale"}`."""
+
+    tag: Annotated[str, StringConstraints(min_length=1, max_length=80), Printable]
+
+
+class AllOf(_Node):
+    """True when every part is."""
+
+    parts: Annotated[list["PredicateNode"], Field(alias="all", min_length=1, max_length=50)]
+
+
+class AnyOf(_Node):
+    """True when one part is."""
+
+    parts: Annotated[list["PredicateNode"], Field(alias="any", min_length=1, max_length=50)]
+
+
+class NotOf(_Node):
+    """True when the part is not; an unknown value counts as not true."""
+
+    part: "PredicateNode" = Field(alias="not")
+
+
+_TAGS: dict[type[BaseModel], str] = {
+    AllOf: "all",
+    AnyOf: "any",
+    NotOf: "not",
+    MetricIs: "metric",
+    FieldIs: "field",
+    ClassIs: "class",
+    HasTag: "tag",
+}
+
+
+def _kind(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return next((kind for kind in _TAGS.values() if kind in value), None)
+    return _TAGS.get(type(value))
+
+
+PredicateNode = TypeAliasType(
+    "PredicateNode",
+    Annotated[
+        Annotated[AllOf, Tag("all")]
+        | Annotated[AnyOf, Tag("any")]
+        | Annotated[NotOf, Tag("not")]
+        | Annotated[MetricIs, Tag("metric")]
+        | Annotated[FieldIs, Tag("field")]
+        | Annotated[ClassIs, Tag("class")]
+        | Annotated[HasTag, Tag("tag")],
+        Discriminator(
+            _kind,
+            custom_error_type="predicate",
+            custom_error_message="a condition names one of: all, any, not, metric, field, class, tag",
+        ),
+    ],
+)
+
+AllOf.model_rebuild()
+AnyOf.model_rebuild()
+NotOf.model_rebuild()
+
+Node = AllOf | AnyOf | NotOf | MetricIs | FieldIs | ClassIs | HasTag
+Leaf = MetricIs | FieldIs | ClassIs | HasTag
+
+
+def leaves(node: Node, depth: int = 1) -> Iterator[Leaf]:
+    """Every leaf; ValueError when the tree is deeper than allowed."""
+    if depth > MAX_DEPTH:
+        raise ValueError(f"conditions may be nested {MAX_DEPTH} levels deep at most")
+    match node:
+        case AllOf() | AnyOf():
+            for part in node.parts:
+                yield from leaves(part, depth + 1)
+        case NotOf():
+            yield from leaves(node.part, depth + 1)
+        case _:
+            yield node
+
+
+def _of_bounded_size(node: Node) -> Node:
+    if sum(1 for _ in leaves(node)) > MAX_LEAVES:
+        raise ValueError(f"a predicate may have {MAX_LEAVES} conditions at most")
+    return node
+
+
+Predicate = Annotated[PredicateNode, AfterValidator(_of_bounded_size)]
+
+
+class Resolver(Protocol):
+    """Says what a leaf's subject is in SQL. Raises `Invalid` for names it does not know."""
+
+    def metric(self, name: str, pointer: str) -> ColumnElement[Any]: ...
+    def field(self, name: str, pointer: str) -> ColumnElement[Any]: ...
+    def class_of(self, scheme: str, pointer: str) -> ColumnElement[Any]: ...
+    def tagged(self, tag: str) -> ColumnElement[bool]: ...
+    def breakpoint(self, name: str, pointer: str) -> ColumnElement[Any]: ...
+
+
+def to_sql(node: Node, resolver: Resolver, pointer: str = "") -> ColumnElement[bool]:
+    """The tree as one SQL condition. A NULL on the way counts as false, also under `not`."""
+    match node:
+        case AllOf():
+            return sql_and(true(), *(to_sql(part, resolver, f"{pointer}/all/{n}") for n, part in enumerate(node.parts)))
+        case AnyOf():
+            return or_(false(), *(to_sql(part, resolver, f"{pointer}/any/{n}") for n, part in enumerate(node.parts)))
+        case NotOf():
+            return not_(to_sql(node.part, resolver, f"{pointer}/not"))
+        case HasTag():
+            return resolver.tagged(node.tag)
+        case MetricIs():
+            if isinstance(node.value, BreakpointRef):
+                limit = resolver.breakpoint(node.value.breakpoint, f"{pointer}/value")
+                return known(_ordered(resolver.metric(node.metric, f"{pointer}/metric"), node.op, limit, pointer))
+            return compare(resolver.metric(node.metric, f"{pointer}/metric"), node.op, node.value, pointer)
+        case FieldIs():
+            return compare(resolver.field(node.field, f"{pointer}/field"), node.op, node.value, pointer)
+        case ClassIs():
+            return compare(resolver.class_of(node.scheme, f"{pointer}/class"), node.op, node.value, pointer)
+
+
+def known(condition: ColumnElement[Any]) -> ColumnElement[bool]:
+    """The condition, false instead of unknown."""
+    return func.coalesce(condition, false())
+
+
+def compare(subject: ColumnElement[Any], op: Op, value: Any, pointer: str) -> ColumnElement[bool]:
+    """One comparison with a constant, its value read as the subject's type."""
+    at = f"{pointer}/value"
+    if op is Op.IS_NULL:
+        if not isinstance(value, bool):
+            raise Invalid.at(at, "is_null takes true or false")
+        return subject.is_(None) if value else subject.is_not(None)
+    if op in (Op.IN, Op.NOT_IN):
+        if not isinstance(value, list) or not value:
+            raise Invalid.at(at, f"{op} takes a list of values")
+        among = subject == any_(literal([_typed(subject, each, at) for each in value], ARRAY(subject.type)))
+        return known(among) if op is Op.IN else known(not_(among))
+    if isinstance(value, list):
+        raise Invalid.at(at, f"{op} takes one value; use in for a list")
+    if op in (Op.WITHIN, Op.CONTAINS):
+        return known(_textual(subject, op, value, pointer))
+    operand = literal(_typed(subject, value, at), subject.type)
+    if op is Op.EQ:
+        return known(subject == operand)
+    if op is Op.NE:
+        return known(subject != operand)
+    return known(_ordered(subject, op, operand, pointer))
+
+
+def _ordered(subject: ColumnElement[Any], op: Op, operand: ColumnElement[Any], pointer: str) -> ColumnElement[bool]:
+    if op not in ORDERED or isinstance(subject.type, Text):
+        raise Invalid.at(f"{pointer}/op", f"{op} does not apply here")
+    return subject.bool_op(ORDERED[op])(operand)
+
+
+def _textual(subject: ColumnElement[Any], op: Op, value: Any, pointer: str) -> ColumnElement[bool]:
+    if not isinstance(subject.type, Text) or not isinstance(value, str):
+        raise Invalid.at(f"{pointer}/op", f"{op} applies to text")
+    if op is Op.CONTAINS:
+        return subject.icontains(value, autoescape=True)
+    return or_(subject == value, subject.startswith(value + "-", autoescape=True))
+
+
+def _typed(subject: ColumnElement[Any], value: Any, pointer: str) -> Any:
+    """The JSON value as the subject's type; `Invalid` when it is not one."""
+    kind = subject.type
+    if isinstance(kind, Text):
+        if isinstance(value, str):
+            return value
+        raise Invalid.at(pointer, "a text is needed")
+    if isinstance(value, bool):
+        raise Invalid.at(pointer, "true and false do not compare with this")
+    if isinstance(kind, Numeric | Integer):
+        number = _number(value, pointer)
+        if isinstance(kind, Integer) and not isinstance(kind, Numeric):
+            if number != number.to_integral_value() or abs(number) >= 2**31:
+                raise Invalid.at(pointer, "a whole number below 2,147,483,648 is needed")
+            return int(number)
+        return number
+    if isinstance(kind, DateTime | Date):
+        return _instant(value, pointer, whole_day=isinstance(kind, Date))
+    return value
+
+
+def _number(value: Any, pointer: str) -> Decimal:
+    try:
+        return decimal_in_range(Decimal(str(value)))
+    except (InvalidOperation, ValueError) as error:
+        raise Invalid.at(pointer, 'a number is needed, such as "10000" or "99.90"') from error
+
+
+def _instant(value: Any, pointer: str, *, whole_day: bool) -> Any:
+    try:
+        instant = datetime.fromisoformat(printable(str(value)))
+    except ValueError as error:
+        raise Invalid.at(pointer, "an instant is needed, such as 2026-01-02T03:04:05Z") from error
+    if whole_day:
+        return instant.date()
+    if instant.tzinfo is None:
+        raise Invalid.at(pointer, "give the instant with its zone, such as 2026-01-02T03:04:05Z")
+    return instant

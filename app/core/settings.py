@@ -1,0 +1,67 @@
+"""Everything that can be set from outside, read once from `STRATA_*` variables."""
+
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+
+
+class Settings(BaseSettings):
+    """The service's settings; every field is the variable `STRATA_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="STRATA_", extra="ignore", frozen=True)
+
+    database_url: str | None = Field(default=None, description="PostgreSQL 18 server; none starts the embedded one")
+    data: Path = Field(default=Path(".data"), description="folder of the embedded database and local secrets")
+    secret_key: SecretStr | None = Field(default=None, description="signs tokens and cursors; 32 characters or more")
+    admin_password: SecretStr | None = Field(default=None, description="password of the first user, `admin`")
+
+    currency: Currency = Field(default="CNY", description="base currency of all metrics")
+    time_zone: str = Field(default="UTC", description="business time zone: where a day begins")
+    today: date | None = Field(default=None, description="shifts the business clock so that today is this date")
+
+    pool_size: Annotated[int, Field(ge=2, le=500)] = 20
+    pool_timeout: Annotated[float, Field(gt=0, le=60, description="seconds to wait for a connection, then 503")] = 1.5
+    statement_timeout: Annotated[int, Field(ge=1, le=3600, description="seconds, for requests")] = 15
+    prepared_statements: bool = Field(default=True, description="off behind pgbouncer in transaction mode")
+
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
+    max_import_bytes: Annotated[int, Field(ge=1024)] = 2 * 1024 * 1024 * 1024
+    cors_origins: list[str] = Field(default_factory=list)
+
+    access_token_minutes: Annotated[int, Field(ge=1, le=60)] = 15
+    refresh_token_days: Annotated[int, Field(ge=1, le=90)] = 30
+    login_attempts_per_minute: Annotated[int, Field(ge=1, le=1000)] = 10
+
+    job_concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    phone_region: Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="reads national phone numbers")] = "CN"
+    recalculation_lanes: Annotated[int, Field(ge=1, le=16, description="chunks computed side by side")] = 2
+    log_level: str = "INFO"
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_time_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{value!r} is not an IANA time zone such as Asia/Shanghai") from error
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _strong_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 32:
+            raise ValueError("the secret key needs 32 characters or more")
+        return value
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings()

@@ -1,0 +1,41 @@
+"""What this package announces. Payloads carry ids, never names or contacts."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerCreated:
+    name: ClassVar[str] = "customer.created"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class CustomersCreated:
+    """Many customers at once, from an import or a batch; told to handlers only."""
+
+    name: ClassVar[str] = "customers.created"
+    stored: ClassVar[bool] = False
+
+    customer_ids: list[UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerChanged:
+    name: ClassVar[str] = "customer.changed"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+    version: int
+    fields: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerDeleted:
+    name: ClassVar[str] = "customer.deleted"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID

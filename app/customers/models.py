@@ -1,0 +1,57 @@
+"""Tables of the customer record. Columns with personal data say so in their `info`."""
+
+from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, Index, Integer, Table, Text, func, text
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from app.core.db import metadata
+
+customer = Table(
+    "customer",
+    metadata,
+    Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
+    Column("kind", Text, nullable=False, server_default="person"),
+    Column("name", Text, nullable=False, info={"personal": "name"}),
+    Column("title", Text, info={"personal": "name"}),
+    # No foreign key: both ends are customer-owned and may live on different nodes. The service checks it.
+    Column("company_id", UuidType),
+    Column("region", Text),
+    Column("source", Text),
+    Column("language", Text),
+    Column("phone", Text, info={"personal": "contact"}),
+    Column("email", Text, info={"personal": "contact"}),
+    Column("tags", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("owner_id", UuidType, ForeignKey("user_account.id")),
+    Column("unit_id", UuidType, ForeignKey("org_unit.id")),
+    Column("custom", JSONB, nullable=False, server_default="{}", info={"personal": "custom"}),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("kind IN ('person', 'company')", name="kind"),
+    Index("ix_customer_owner_id", "owner_id", "id"),
+    Index("ix_customer_unit_id", "unit_id", "id"),
+    Index("ix_customer_region", "region", "id", postgresql_ops={"region": "text_pattern_ops"}),
+    Index("ix_customer_company_id", "company_id"),
+    Index("ix_customer_created_at", "created_at", "id"),
+    Index("ix_customer_updated_at", "updated_at", "id"),
+    Index("ix_customer_name", "name", "id"),
+    Index("ix_customer_tags", "tags", postgresql_using="gin"),
+    Index(
+        "ix_customer_name_trigrams",
+        func.lower(text("name")).label("lower_name"),
+        postgresql_using="gin",
+        postgresql_ops={"lower_name": "gin_trgm_ops"},
+    ),
+)
+
+customer_identity = Table(
+    "customer_identity",
+    metadata,
+    # Keyed by what it identifies, not by customer: the one place where an identity is unique.
+    Column("kind", Text, primary_key=True),
+    Column("value", Text, primary_key=True, info={"personal": "contact"}),
+    Column("customer_id", UuidType, ForeignKey("customer.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+PERSONAL = frozenset(column.name for column in customer.columns if "personal" in column.info)

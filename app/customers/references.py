@@ -1,0 +1,96 @@
+"""Customers by the references that other systems know them by, many at once: what imports stand on."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Text, any_, func, literal, select, text
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from app.core.db import ReadSession, WriteSession
+from app.core.events import publish
+from app.customers.document import visible_to
+from app.customers.events import CustomersCreated
+from app.customers.models import customer, customer_identity
+from app.identity.actor import Actor, Scope
+
+EXTERNAL = "external"
+
+
+class Referenced(NamedTuple):
+    """The customer that a reference leads to, and whether the permission reaches it."""
+
+    reference: str
+    customer_id: UUID
+    reachable: bool
+
+
+async def find_by_reference(
+    session: ReadSession, actor: Actor, permission: str, references: Sequence[str]
+) -> list[Referenced]:
+    """The customers with these external identities; references that lead nowhere are left out."""
+    i = customer_identity.c
+    rows = await session.all(
+        select(i.value, i.customer_id, visible_to(actor, permission))
+        .join(customer, customer.c.id == i.customer_id)
+        .where(i.kind == EXTERNAL, i.value == any_(literal(list(references), ARRAY(Text))))
+    )
+    return [Referenced(*row) for row in rows]
+
+
+async def create_by_reference(
+    session: WriteSession, actor: Actor, permission: str, references: Sequence[str], *, source: str
+) -> int:
+    """Create a customer, named like its reference, for each that has none; how many there were.
+
+    Someone else may create the same customer at this moment: the identity decides whose it is.
+    """
+    owner_id, unit_id = _place(actor, permission)
+    given = func.unnest(literal(sorted(references), ARRAY(Text))).column_valued("reference")
+    i = customer_identity
+    identities = (
+        insert(i)
+        .from_select(["kind", "value", "customer_id"], select(literal(EXTERNAL), given, func.uuidv7()))
+        .on_conflict_do_nothing(index_elements=["kind", "value"])
+        .returning(i.c.value, i.c.customer_id)
+        .cte("identities")
+    )
+    # The foreign key of the identity is checked at the end of the statement, when its customer is there.
+    rows = await session.all(
+        insert(customer)
+        .from_select(
+            ["id", "name", "source", "owner_id", "unit_id"],
+            select(
+                identities.c.customer_id,
+                identities.c.value,
+                literal(source),
+                literal(owner_id, UuidType),
+                literal(unit_id, UuidType),
+            ),
+        )
+        .returning(customer.c.id)
+    )
+    ids = [row[0] for row in rows]
+    if ids:
+        await publish(session, CustomersCreated(ids))
+    return len(ids)
+
+
+async def lock(session: WriteSession, customer_ids: Sequence[UUID]) -> None:
+    """Hold these customers until the transaction ends; in key order, so that nobody waits in a circle."""
+    await session.execute(
+        select(text("1"))
+        .select_from(customer)
+        .where(customer.c.id == any_(literal(list(customer_ids), ARRAY(UuidType))))
+        .order_by(customer.c.id)
+        .with_for_update(key_share=True)
+    )
+
+
+def _place(actor: Actor, permission: str) -> tuple[UUID | None, UUID | None]:
+    """Owner and unit of what the actor creates: in its first unit, and its own where it would not see it there."""
+    unit_id = actor.unit_ids[0] if actor.unit_ids else None
+    scope = actor.scope(permission)
+    seen = scope is Scope.ALL or (unit_id is not None and scope is not Scope.OWN)
+    return (actor.id if actor.kind == "user" and not seen else None), unit_id

@@ -1,0 +1,145 @@
+"""Requests and answers of the customer record."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+
+from app.core.bounds import In, Key, Line, Out, Printable
+from app.core.settings import get_settings
+from app.customers.contacts import normal_email, normal_phone
+
+Kind = Literal["person", "company"]
+Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,6}){0,4}$")]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}$")]
+TagName = Annotated[str, StringConstraints(min_length=1, max_length=80, strip_whitespace=True), Printable]
+Tags = Annotated[list[TagName], Field(max_length=100), AfterValidator(lambda tags: sorted(set(tags)))]
+Phone = Annotated[
+    str,
+    StringConstraints(min_length=3, max_length=40),
+    AfterValidator(lambda value: normal_phone(value, get_settings().phone_region)),
+]
+Email = Annotated[str, StringConstraints(min_length=3, max_length=254), AfterValidator(normal_email)]
+CustomValue = Annotated[str, StringConstraints(max_length=1000), Printable]
+Custom = Annotated[dict[Key, CustomValue], Field(max_length=100)]
+
+_EXAMPLE: dict[str, Any] = {
+    "kind": "company",
+    "name": "Blue Lantern Teahouse",
+    "region": "CN-31",
+    "language": "zh",
+    "phone": "+86 138 1234 1234",
+    "email": "orders@bluelantern.example",
+    "identities": [{"kind": "external", "value": "C-1001"}],
+    "tags": ["wholesale"],
+}
+
+
+class IdentityIn(In):
+    """One way in which another system knows this customer."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "external", "value": "C-1001"}]})
+
+    kind: Key
+    value: Line
+
+
+class CustomerIn(In):
+    """A new customer."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    kind: Kind = "person"
+    name: Line
+    title: Line | None = None
+    company_id: UUID | None = None
+    region: Region | None = None
+    source: Line | None = None
+    language: Language | None = None
+    phone: Phone | None = None
+    email: Email | None = None
+    identities: Annotated[list[IdentityIn], Field(max_length=20)] = []
+    tags: Tags = []
+    owner_id: UUID | None = None
+    unit_id: UUID | None = None
+    custom: Custom = {}
+
+
+class CustomerPatch(In):
+    """The fields to change; a field left out stays as it is, null empties it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"region": "CN-31", "tags": ["wholesale", "fair"]}]})
+
+    kind: Kind = "person"
+    name: Line = ""
+    title: Line | None = None
+    company_id: UUID | None = None
+    region: Region | None = None
+    source: Line | None = None
+    language: Language | None = None
+    phone: Phone | None = None
+    email: Email | None = None
+    tags: Tags = []
+    owner_id: UUID | None = None
+    unit_id: UUID | None = None
+    custom: Custom = {}
+
+
+class BatchCustomer(CustomerIn):
+    """A customer found by any of its identities, or created with all of them."""
+
+    identities: Annotated[list[IdentityIn], Field(min_length=1, max_length=20)]
+
+
+class BatchIn(In):
+    """Up to 500 customers to create or to change, each found by its identities."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"customers": [_EXAMPLE]}]})
+
+    customers: Annotated[list[BatchCustomer], Field(min_length=1, max_length=500)]
+
+
+class IdentityOut(Out):
+    """One way in which another system knows this customer; masked without `customers:read_contact`."""
+
+    kind: str
+    value: str
+
+
+class CustomerOut(Out):
+    """A customer. Phone, e-mail and identities come masked without `customers:read_contact`."""
+
+    id: UUID
+    kind: Kind
+    name: str
+    title: str | None
+    company_id: UUID | None
+    region: str | None
+    source: str | None
+    language: str | None
+    phone: str | None
+    email: str | None
+    identities: list[IdentityOut]
+    tags: list[str]
+    owner_id: UUID | None
+    unit_id: UUID | None
+    custom: dict[str, str]
+    classes: dict[str, str]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class BatchOutcome(Out):
+    """What became of one customer of the batch, by its place in the request."""
+
+    index: int
+    id: UUID
+    outcome: Literal["created", "updated", "unchanged"]
+
+
+class BatchOut(Out):
+    """What became of each."""
+
+    items: list[BatchOutcome]

@@ -1,0 +1,106 @@
+"""Routes that find and show customers."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import Depends, Path, Query, Request, Response
+
+from app.classification import schemes
+from app.core.bounds import Code, Key
+from app.core.errors import Invalid
+from app.core.http.etag import tag as etag
+from app.core.http.paging import Page, Paging
+from app.core.http.routes import ReadSession, router
+from app.customers import document
+from app.customers.schemas import CustomerOut, Region, TagName
+from app.directory import queries
+from app.directory.schemas import ClassFilter, CustomerPage, IdentityFilter, SearchIn, SearchText, Sort
+from app.identity.access import Requires
+from app.identity.actor import Actor
+
+routes = router(tag="Customers")
+
+CanReadCustomers = Annotated[Actor, Depends(Requires("customers:read"))]
+Include = Annotated[Literal["total"] | None, Query(description="`total` counts all matches")]
+
+
+@routes.get("/customers", response_model=CustomerPage)
+async def list_customers(
+    actor: CanReadCustomers,
+    session: ReadSession,
+    page: Paging,
+    class_: Annotated[ClassFilter | None, Query(alias="class", description="scheme:class, such as abc:A")] = None,
+    owner: Annotated[UUID | None, Query(description="user id")] = None,
+    unit: Annotated[UUID | None, Query(description="org unit id")] = None,
+    region: Annotated[Region | None, Query(description="a region and everything within it")] = None,
+    tag: Annotated[TagName | None, Query()] = None,
+    text: Annotated[SearchText | None, Query(description="part of the name")] = None,
+    identity: Annotated[IdentityFilter | None, Query(description="kind:value, such as external:C-1001")] = None,
+    sort: Annotated[Sort, Query()] = Sort.CREATED_DESC,
+    include: Include = None,
+) -> Response:
+    """Customers you may see, filtered and sorted."""
+    given = {
+        "class": class_,
+        "owner": owner,
+        "unit": unit,
+        "region": region,
+        "tag": tag,
+        "text": text,
+        "identity": identity,
+    }
+    filters = {name: value for name, value in given.items() if value is not None}
+    content = await queries.page_of_customers(
+        session, actor, page, filters=filters, sort=sort, total=include == "total"
+    )
+    return Response(content, media_type="application/json")
+
+
+@routes.post("/customers/search", response_model=CustomerPage)
+async def search_customers(actor: CanReadCustomers, session: ReadSession, request: Request, body: SearchIn) -> Response:
+    """Customers for whom a predicate tree holds: metrics, fields, classes and tags, with all, any and not."""
+    page = Page(body.limit, body.cursor, request.app.state.cursors, "POST /v1/customers/search")
+    content = await queries.search_customers(
+        session,
+        actor,
+        page,
+        where=body.where,
+        asked=body.model_dump(mode="json", include={"where", "sort"}),
+        sort=body.sort,
+        total=body.include_total,
+    )
+    return Response(content, media_type="application/json")
+
+
+@routes.get("/customers/{customer_id}", response_model=CustomerOut)
+async def read_customer(
+    actor: CanReadCustomers, session: ReadSession, customer_id: Annotated[UUID, Path(description="customer id")]
+) -> Response:
+    """One customer, with its classes."""
+    content, version = await document.one(session, actor, customer_id)
+    response = Response(content, media_type="application/json")
+    etag(response, version)
+    return response
+
+
+@routes.get("/schemes/{key}/classes/{name}/customers", response_model=CustomerPage)
+async def list_class_customers(
+    actor: CanReadCustomers,
+    session: ReadSession,
+    page: Paging,
+    key: Annotated[Key, Path(description="scheme key, such as abc")],
+    name: Annotated[Code, Path(description="class, such as A")],
+    sort: Annotated[Sort, Query()] = Sort.CREATED_DESC,
+    include: Include = None,
+) -> Response:
+    """The customers of one class."""
+    each = await schemes.get(session, key)
+    if name not in each.document.class_names:
+        raise Invalid.at("/path/name", f"{key} has no class {name}; it has: {', '.join(each.document.class_names)}")
+    content = await queries.page_of_customers(
+        session, actor, page, filters={"class": f"{key}:{name}"}, sort=sort, total=include == "total"
+    )
+    return Response(content, media_type="application/json")
+
+
+routers = [routes]

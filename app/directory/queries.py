@@ -1,0 +1,237 @@
+"""Customers by filter or predicate, a page at a time. Every statement starts from what the actor may see."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, func, select, tuple_
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.dialects.postgresql import array
+
+from app.classification.measurements import source_of
+from app.classification.metrics import METRICS, metric_type
+from app.classification.models import customer_class, customer_metrics
+from app.classification.schemes import published
+from app.core import clock
+from app.core.db import Prepared, ReadSession, Statement
+from app.core.errors import Forbidden, Invalid
+from app.core.http.paging import Page
+from app.core.predicates import Node, to_sql
+from app.customers.document import READ_CONTACT, documents, shape_for, visible_to
+from app.customers.models import customer, customer_identity
+from app.directory.schemas import Sort
+from app.identity.actor import Actor
+from app.identity.scopes import scope_params
+
+# Ids are made in order of time, so sorting by creation is sorting by the primary key.
+SORT_KEYS: dict[str, tuple[ColumnElement[Any], ...]] = {
+    "created_at": (customer.c.id,),
+    "updated_at": (customer.c.updated_at, customer.c.id),
+    "name": (customer.c.name, customer.c.id),
+}
+
+FIELDS: dict[str, ColumnElement[Any]] = {
+    name: customer.c[name]
+    for name in ("id", "kind", "name", "title", "company_id", "region", "source", "language", "owner_id", "unit_id")
+} | {"created_at": customer.c.created_at, "updated_at": customer.c.updated_at}
+CONTACT_FIELDS = {"phone": customer.c.phone, "email": customer.c.email}
+
+
+# ---- the flat list ---------------------------------------------------------------------------------------------------
+
+
+def _identity_is() -> ColumnElement[bool]:
+    i = customer_identity.c
+    kind, value = bindparam("identity_kind", type_=Text), bindparam("identity_value", type_=Text)
+    return customer.c.id == select(i.customer_id).where(i.kind == kind, i.value == value).scalar_subquery()
+
+
+def _in_class() -> ColumnElement[bool]:
+    k = customer_class.c
+    scheme, name = bindparam("class_scheme", type_=Text), bindparam("class_name", type_=Text)
+    return (
+        select(k.customer_id)
+        .where(k.customer_id == customer.c.id, k.scheme == scheme, k.class_ == name)
+        .correlate(customer)
+        .exists()
+    )
+
+
+def _within_region() -> ColumnElement[bool]:
+    # `~` sorts after every character a region code has: the range is the code and everything below it.
+    region = bindparam("region", type_=Text)
+    below = customer.c.region.bool_op("~>=~")(region + "-") & customer.c.region.bool_op("~<~")(region + "-~")
+    return (customer.c.region == region) | below
+
+
+FILTERS: dict[str, ColumnElement[bool]] = {
+    "owner": customer.c.owner_id == bindparam("owner", type_=UuidType),
+    "unit": customer.c.unit_id == bindparam("unit", type_=UuidType),
+    "region": _within_region(),
+    "tag": customer.c.tags.contains(array([bindparam("tag", type_=Text)])),
+    "text": func.lower(customer.c.name).like(func.concat("%", bindparam("text", type_=Text), "%"), escape="\\"),
+    "class": _in_class(),
+    "identity": _identity_is(),
+}
+
+_prepared: dict[tuple[Any, ...], Prepared] = {}
+
+
+async def page_of_customers(
+    session: ReadSession, actor: Actor, page: Page, *, filters: Mapping[str, Any], sort: Sort, total: bool
+) -> str:
+    """A page as JSON text. Raises `Invalid` for an unknown scheme or class, `Forbidden` for contact data."""
+    params = await _filter_params(session, actor, filters)
+    scope = [sort, sorted(params.items(), key=lambda item: item[0])]
+    after = page.after(scope)
+    shape = (*shape_for(actor), frozenset(filters), sort, after is None)
+    statement = _prepared.get(shape)
+    if statement is None:
+        conditions = [FILTERS[name] for name in filters]
+        statement = _prepared[shape] = Prepared(_sorted(actor, sort, conditions, after is not None))
+    params |= scope_params(actor) | _position_params(sort, after) | {"rows": page.limit + 1}
+    count = await _count(session, actor, [FILTERS[name] for name in filters], params) if total else None
+    return await _page(session, statement, params, page, sort, scope, count)
+
+
+async def _filter_params(session: ReadSession, actor: Actor, filters: Mapping[str, Any]) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    for name, value in filters.items():
+        if name == "class":
+            params["class_scheme"], params["class_name"] = await _known_class(session, value)
+        elif name == "identity":
+            if not actor.may(READ_CONTACT):
+                raise Forbidden(f"Identities are masked for you; filtering by them needs {READ_CONTACT}")
+            params["identity_kind"], _, params["identity_value"] = value.partition(":")
+        elif name == "text":
+            params["text"] = value.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        else:
+            params[name] = value
+    return params
+
+
+async def _known_class(session: ReadSession, value: str, pointer: str = "/query/class") -> tuple[str, str]:
+    key, _, name = value.partition(":")
+    for each in (await published(session)).schemes:
+        if each.key == key:
+            if name not in each.document.class_names:
+                known = ", ".join(each.document.class_names)
+                raise Invalid.at(pointer, f"{key} has no class {name}; it has: {known}")
+            return key, name
+    raise Invalid.at(pointer, f"there is no scheme {key}")
+
+
+def _sorted(actor: Actor, sort: Sort, conditions: list[ColumnElement[bool]], continued: bool) -> Select[Any]:
+    keys = SORT_KEYS[sort.lstrip("-")]
+    descending = sort.startswith("-")
+    statement = documents(actor).add_columns(*(key.label(f"key_{n}") for n, key in enumerate(keys)))
+    statement = statement.where(*conditions).limit(bindparam("rows", type_=customer.c.version.type))
+    if continued:
+        position = tuple_(*(bindparam(f"after_{n}", type_=key.type) for n, key in enumerate(keys)))
+        statement = statement.where(tuple_(*keys) < position if descending else tuple_(*keys) > position)
+    return statement.order_by(*(key.desc() if descending else key for key in keys))
+
+
+def _position_params(sort: Sort, after: list[Any] | None) -> dict[str, Any]:
+    if after is None:
+        return {}
+    *first, last = after
+    values: list[Any] = [*first, UUID(last)]
+    if sort.lstrip("-") == "updated_at":
+        values[0] = datetime.fromisoformat(values[0])
+    return {f"after_{n}": value for n, value in enumerate(values)}
+
+
+async def _count(
+    session: ReadSession, actor: Actor, conditions: list[ColumnElement[bool]], params: dict[str, Any]
+) -> int:
+    statement = select(func.count()).select_from(customer).where(visible_to(actor), *conditions)
+    return int(await session.scalar(Prepared(statement), params))
+
+
+async def _page(
+    session: ReadSession,
+    statement: Statement,
+    params: dict[str, Any],
+    page: Page,
+    sort: Sort,
+    scope: Any,
+    total: int | None,
+) -> str:
+    """The rows' documents are JSON already: they are joined, not parsed."""
+    rows = await session.all(statement, params)
+    shown = rows[: page.limit]
+    keys = range(len(SORT_KEYS[sort.lstrip("-")]))
+    last = [_text(shown[-1][f"key_{n}"]) for n in keys] if shown else []
+    cursor = page.next_cursor(rows, last, scope)
+    items = ",".join(row["document"] for row in shown)
+    return '{"items":[%s],"next_cursor":%s,"total":%s}' % (  # noqa: UP031  braces would need doubling
+        items,
+        "null" if cursor is None else f'"{cursor}"',
+        "null" if total is None else total,
+    )
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+# ---- search by predicate tree ----------------------------------------------------------------------------------------
+
+
+class CustomerResolver:
+    """Resolves a predicate's names against the customer, its metrics, its classes and its tags."""
+
+    def __init__(self, actor: Actor, class_names: Mapping[str, list[str]]) -> None:
+        self._actor = actor
+        self._class_names = class_names
+        self._source = source_of(customer_metrics, clock.business_day(clock.business_now()))
+
+    def metric(self, name: str, pointer: str) -> ColumnElement[Any]:
+        if name not in METRICS:
+            raise Invalid.at(pointer, f"there is no metric {name}; there are: {', '.join(METRICS)}")
+        return cast(METRICS[name].expression(self._source), metric_type(name))
+
+    def field(self, name: str, pointer: str) -> ColumnElement[Any]:
+        if name in CONTACT_FIELDS:
+            if not self._actor.may(READ_CONTACT):
+                raise Forbidden(f"{name} is masked for you; searching by it needs {READ_CONTACT}")
+            return CONTACT_FIELDS[name]
+        if name not in FIELDS:
+            raise Invalid.at(pointer, f"there is no field {name}; there are: {', '.join([*FIELDS, *CONTACT_FIELDS])}")
+        return FIELDS[name]
+
+    def class_of(self, scheme: str, pointer: str) -> ColumnElement[Any]:
+        if scheme not in self._class_names:
+            raise Invalid.at(pointer, f"there is no scheme {scheme}; there are: {', '.join(self._class_names)}")
+        k = customer_class.c
+        return (
+            select(k.class_)
+            .where(k.customer_id == customer.c.id, k.scheme == scheme)
+            .correlate(customer)
+            .scalar_subquery()
+        )
+
+    def tagged(self, tag: str) -> ColumnElement[bool]:
+        return customer.c.tags.contains([tag])
+
+    def breakpoint(self, name: str, pointer: str) -> ColumnElement[Any]:
+        raise Invalid.at(pointer, "a search compares with values, not with breakpoints")
+
+
+async def search_customers(
+    session: ReadSession, actor: Actor, page: Page, *, where: Node, asked: Any, sort: Sort, total: bool
+) -> str:
+    """A page of the customers for whom the predicate holds, as JSON text. `asked` binds the cursor to the question."""
+    names = {each.key: each.document.class_names for each in (await published(session)).schemes}
+    condition = to_sql(where, CustomerResolver(actor, names), "/body/where")
+    after = page.after(asked)
+    measured = customer.outerjoin(customer_metrics, customer_metrics.c.customer_id == customer.c.id)
+    statement = _sorted(actor, sort, [condition], after is not None).select_from(measured)
+    params = _position_params(sort, after) | {"rows": page.limit + 1}
+    count = None
+    if total:
+        counting = select(func.count()).select_from(measured).where(visible_to(actor), condition)
+        count = int(await session.scalar(counting))
+    return await _page(session, statement, params, page, sort, asked, count)

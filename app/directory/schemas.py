@@ -1,0 +1,61 @@
+"""Requests and answers of finding customers."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from app.core.bounds import Count, In, Out, Printable
+from app.core.pagination import MAX_CURSOR_LENGTH
+from app.core.predicates import Predicate
+from app.customers.schemas import CustomerOut
+
+ClassFilter = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}:[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
+IdentityFilter = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}:.+$", max_length=264), Printable]
+SearchText = Annotated[str, StringConstraints(min_length=1, max_length=100), Printable]
+
+
+class Sort(StrEnum):
+    """Sort order; a minus sign means descending."""
+
+    CREATED = "created_at"
+    CREATED_DESC = "-created_at"
+    UPDATED = "updated_at"
+    UPDATED_DESC = "-updated_at"
+    NAME = "name"
+    NAME_DESC = "-name"
+
+
+class CustomerPage(Out):
+    """A page of customers; `total` only when asked for."""
+
+    items: list[CustomerOut]
+    next_cursor: str | None
+    total: Count | None
+
+
+class SearchIn(In):
+    """Customers for whom the predicate tree holds."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "where": {
+                        "all": [
+                            {"metric": "monetary", "op": "gte", "value": "10000"},
+                            {"field": "region", "op": "within", "value": "CN-31"},
+                            {"class": "lifecycle", "op": "in", "value": ["loyal"]},
+                        ]
+                    },
+                    "limit": 50,
+                }
+            ]
+        }
+    )
+
+    where: Predicate
+    sort: Sort = Sort.CREATED_DESC
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
+    include_total: bool = False

@@ -1,0 +1,84 @@
+"""The one list of packages: what each brings to the service. Delete a line and its package, the rest works.
+
+Lower packages first; see ARCHITECTURE in the README for the heights.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import APIRouter
+from sqlalchemy import ColumnElement
+
+from app.classification import api as classification_api
+from app.classification import handlers as classification_handlers
+from app.classification import queries as classification_queries
+from app.classification import schemes as classification_schemes
+from app.core import audit, idempotency, outbox
+from app.core.db import WriteSession, metadata
+from app.core.events import subscribe
+from app.core.jobs import Handler, Schedule
+from app.customers import api as customers_api
+from app.customers import document
+from app.directory import api as directory_api
+from app.identity import api as identity_api
+from app.identity import handlers as identity_handlers
+from app.identity import seed as identity_seed
+from app.imports import api as imports_api
+from app.imports import handlers as imports_handlers
+from app.imports import kinds
+from app.imports.kinds import ImportKind
+from app.purchases import api as purchases_api
+from app.purchases import importing as purchases_importing
+
+__all__ = ["FEATURES", "audit", "metadata", "outbox"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """What one package brings."""
+
+    name: str
+    routers: list[APIRouter] = field(default_factory=list)
+    handlers: Mapping[type[Any], Any] = field(default_factory=dict)
+    jobs: Mapping[str, Handler] = field(default_factory=dict)
+    schedules: list[Schedule] = field(default_factory=list)
+    customer_fields: dict[str, ColumnElement[Any]] = field(default_factory=dict)
+    import_kinds: list[ImportKind] = field(default_factory=list)
+
+
+FEATURES = [
+    Feature("core", jobs=idempotency.JOBS, schedules=idempotency.SCHEDULES),
+    Feature("identity", identity_api.routers, jobs=identity_handlers.JOBS, schedules=identity_handlers.SCHEDULES),
+    Feature("imports", imports_api.routers, jobs=imports_handlers.JOBS, schedules=imports_handlers.SCHEDULES),
+    Feature("customers", customers_api.routers),
+    Feature("purchases", purchases_api.routers, import_kinds=[purchases_importing.KIND]),
+    Feature(
+        "classification",
+        classification_api.routers,
+        handlers=classification_handlers.HANDLERS,
+        jobs=classification_handlers.JOBS,
+        schedules=classification_handlers.SCHEDULES,
+        customer_fields={"classes": classification_queries.classes_of_customer},
+    ),
+    Feature("directory", directory_api.routers),
+]
+
+JOBS: dict[str, Handler] = {name: handler for feature in FEATURES for name, handler in feature.jobs.items()}
+SCHEDULES: list[Schedule] = [schedule for feature in FEATURES for schedule in feature.schedules]
+
+
+def install() -> None:
+    """Wire the packages: event handlers, fields of a customer's JSON, import kinds."""
+    for feature in FEATURES:
+        subscribe(feature.handlers)
+        document.extend(feature.customer_fields)
+        for kind in feature.import_kinds:
+            kinds.register(kind)
+
+
+async def seed(session: WriteSession, *, admin_password: str | None) -> str | None:
+    """Roles, the first user and the preset schemes, where they are missing. Returns a password made up here."""
+    password = await identity_seed.seed(session, admin_password=admin_password)
+    await classification_schemes.seed(session)
+    return password

@@ -1,0 +1,72 @@
+"""Routes of purchases and exchange rates."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path, Query
+
+from app.core.bounds import CurrencyCode
+from app.core.http.paging import Paging
+from app.core.http.routes import ReadSession, WriteSession, router
+from app.customers import document
+from app.identity.access import Requires
+from app.identity.actor import Actor
+from app.purchases import queries, service
+from app.purchases.schemas import (
+    ExchangeRatePage,
+    ExchangeRatesIn,
+    PurchaseIn,
+    PurchasePage,
+    PurchaseRecordedOut,
+)
+
+routes = router(tag="Purchases")
+
+CanReadPurchases = Annotated[Actor, Depends(Requires("purchases:read"))]
+CanRecordPurchases = Annotated[Actor, Depends(Requires("purchases:write"))]
+CanReadRates = Annotated[Actor, Depends(Requires("exchange_rates:read"))]
+CanWriteRates = Annotated[Actor, Depends(Requires("exchange_rates:write"))]
+CustomerId = Annotated[UUID, Path(description="customer id")]
+
+
+@routes.post("/customers/{customer_id}/purchases", status_code=201, response_model=PurchaseRecordedOut)
+async def record_purchase(
+    actor: CanRecordPurchases, session: WriteSession, customer_id: CustomerId, body: PurchaseIn
+) -> object:
+    """Record a purchase or refund; the customer's classes follow in the same transaction."""
+    return await service.record(session, actor, customer_id, body)
+
+
+@routes.get("/customers/{customer_id}/purchases", response_model=PurchasePage)
+async def list_customer_purchases(
+    actor: CanReadPurchases, session: ReadSession, customer_id: CustomerId, page: Paging
+) -> object:
+    """A customer's purchases, the latest first."""
+    await document.check_visible(session, actor, customer_id, "purchases:read")
+    return await queries.page_of_purchases(session, actor, page, customer_id=customer_id)
+
+
+@routes.get("/purchases", response_model=PurchasePage)
+async def list_purchases(actor: CanReadPurchases, session: ReadSession, page: Paging) -> object:
+    """Purchases across customers, the latest first."""
+    return await queries.page_of_purchases(session, actor, page)
+
+
+@routes.get("/exchange-rates", response_model=ExchangeRatePage)
+async def list_exchange_rates(
+    actor: CanReadRates,
+    session: ReadSession,
+    page: Paging,
+    currency: Annotated[CurrencyCode | None, Query()] = None,
+) -> object:
+    """Exchange rates, the latest day first."""
+    return await queries.page_of_rates(session, page, currency=currency)
+
+
+@routes.put("/exchange-rates", status_code=204)
+async def put_exchange_rates(actor: CanWriteRates, session: WriteSession, body: ExchangeRatesIn) -> None:
+    """Put rates: base currency for one unit of the currency on a day. A rate that is there is replaced."""
+    await service.put_rates(session, actor, body.rates)
+
+
+routers = [routes]

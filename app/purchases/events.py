@@ -1,0 +1,32 @@
+"""What this package announces."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import ClassVar
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseRecorded:
+    """One purchase or refund was recorded."""
+
+    name: ClassVar[str] = "purchase.recorded"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+    purchase_id: UUID
+    kind: str
+    amount: Decimal
+    currency: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PurchasesImported:
+    """A chunk of an import changed these customers' purchases."""
+
+    name: ClassVar[str] = "purchases.imported"
+    stored: ClassVar[bool] = False
+
+    customer_ids: list[UUID]

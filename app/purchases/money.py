@@ -1,0 +1,37 @@
+"""Money rules of purchases: ranges, rounding, conversion. Pure."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from app.core.bounds import plain_decimal
+
+PLACES = Decimal("0.0001")
+FUTURE_TOLERANCE = timedelta(days=1)
+RATE_DAYS = 7
+"""A day without a rate of its own takes the latest of the seven days before: exchanges close on weekends."""
+
+
+def in_base_currency(amount: Decimal, rate: Decimal, kind: str) -> Decimal:
+    """The amount in the base currency, rounded half-even to four places; a refund is negative."""
+    value = (amount * rate).quantize(PLACES, ROUND_HALF_EVEN)
+    return -value if kind == "refund" else value
+
+
+def is_too_late(occurred_at: datetime, now: datetime) -> bool:
+    """True for what lies more than a day ahead: clocks differ by hours, not by days."""
+    return occurred_at > now + FUTURE_TOLERANCE
+
+
+def content_hash(*parts: Decimal | datetime | str | None) -> int:
+    """63 bits that stand for what a line says; equal values hash alike however they were written."""
+    text = "\x1f".join(map(_canonical, parts))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def _canonical(part: Decimal | datetime | str | None) -> str:
+    if isinstance(part, Decimal):
+        return plain_decimal(part)
+    if isinstance(part, datetime):
+        return part.astimezone(UTC).isoformat()
+    return part or ""

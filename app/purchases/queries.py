@@ -1,0 +1,140 @@
+"""SELECTs over purchases."""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    and_,
+    any_,
+    distinct,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from app.core.db import ReadSession, Record
+from app.core.http.paging import Page
+from app.customers.document import visible_to
+from app.customers.models import customer
+from app.identity.actor import Actor
+from app.purchases.models import exchange_rate, purchase, purchase_line
+
+
+def purchase_totals(as_of: BindParameter[Any], who: Callable[[ColumnElement[Any]], ColumnElement[bool]]) -> Select[Any]:
+    """Per customer, what happened up to `as_of`: counts, sums and days; the window is (as_of - 365 d, as_of].
+
+    Reads nothing but the covering index `ix_purchase_metrics`. A refund is negative and not a purchase.
+    """
+    p = purchase.c
+    bought = p.base_amount > 0
+    in_window = p.occurred_at > as_of - text("interval '365 days'")
+    return (
+        select(
+            p.customer_id,
+            func.count().filter(bought).label("frequency"),
+            func.sum(p.base_amount).label("monetary"),
+            func.coalesce(-func.sum(p.base_amount).filter(p.base_amount < 0), 0).label("refunded"),
+            func.count().filter(and_(bought, in_window)).label("frequency_365d"),
+            func.coalesce(func.sum(p.base_amount).filter(in_window), 0).label("monetary_365d"),
+            func.min(p.occurred_at).filter(bought).label("first_purchase_at"),
+            func.max(p.occurred_at).filter(bought).label("last_purchase_at"),
+            func.min(p.occurred_on).filter(bought).label("first_purchase_on"),
+            func.max(p.occurred_on).filter(bought).label("last_purchase_on"),
+            func.count(distinct(p.occurred_on)).filter(bought).label("purchase_days"),
+        )
+        .where(who(p.customer_id), p.occurred_at <= as_of)
+        .group_by(p.customer_id)
+    )
+
+
+def gap_histogram(as_of: BindParameter[Any]) -> Select[Any]:
+    """How often each gap between a customer's purchase days occurs: `gap` days, `gaps`, `first_gaps` among them."""
+    p = purchase.c
+    days = select(p.customer_id, p.occurred_on).where(p.base_amount > 0, p.occurred_at <= as_of).distinct().subquery()
+    window: dict[str, Any] = {"partition_by": days.c.customer_id, "order_by": days.c.occurred_on}
+    gaps = select(
+        (days.c.occurred_on - func.lag(days.c.occurred_on).over(**window)).label("gap"),
+        func.row_number().over(**window).label("day_number"),
+    ).subquery()
+    return (
+        select(
+            gaps.c.gap,
+            func.count().label("gaps"),
+            func.count().filter(gaps.c.day_number == 2).label("first_gaps"),
+        )
+        .where(gaps.c.gap.is_not(None))
+        .group_by(gaps.c.gap)
+        .order_by(gaps.c.gap)
+    )
+
+
+async def lines_of(session: ReadSession, purchases: list[Record]) -> dict[UUID, list[dict[str, Any]]]:
+    """The lines of some purchases, in their order, by purchase."""
+    ids = literal([row["id"] for row in purchases], ARRAY(UuidType))
+    owners = literal([row["customer_id"] for row in purchases], ARRAY(UuidType))
+    line = purchase_line.c
+    rows = await session.all(
+        select(purchase_line)
+        .where(line.customer_id == any_(owners), line.purchase_id == any_(ids))
+        .order_by(line.purchase_id, line.position)
+    )
+    lines: dict[UUID, list[dict[str, Any]]] = {}
+    for row in rows:
+        lines.setdefault(row["purchase_id"], []).append(dict(row))
+    return lines
+
+
+def visible_purchases(actor: Actor) -> Select[Any]:
+    """Purchases of the customers whose purchases this actor may read."""
+    return (
+        select(purchase)
+        .join(customer, customer.c.id == purchase.c.customer_id)
+        .where(visible_to(actor, "purchases:read"))
+        .order_by(purchase.c.occurred_at.desc(), purchase.c.customer_id.desc(), purchase.c.id.desc())
+    )
+
+
+async def page_of_purchases(
+    session: ReadSession, actor: Actor, page: Page, *, customer_id: UUID | None = None
+) -> dict[str, Any]:
+    """A page, the latest first, with lines."""
+    statement = visible_purchases(actor).limit(page.limit + 1)
+    if customer_id is not None:
+        statement = statement.where(purchase.c.customer_id == customer_id)
+    key = (purchase.c.occurred_at, purchase.c.customer_id, purchase.c.id)
+    if (after := page.after()) is not None:
+        at = datetime.fromisoformat(after[0])
+        statement = statement.where(tuple_(*key) < tuple_(literal(at), UUID(after[1]), UUID(after[2])))
+    rows = await session.all(statement)
+    shown = rows[: page.limit]
+    lines = await lines_of(session, shown)
+    last = [shown[-1][column.name] for column in key] if shown else []
+    return {
+        "items": [{**row, "lines": lines.get(row["id"], [])} for row in shown],
+        "next_cursor": page.next_cursor(rows, last),
+    }
+
+
+async def page_of_rates(session: ReadSession, page: Page, *, currency: str | None) -> dict[str, Any]:
+    """A page of exchange rates, the latest day first."""
+    r = exchange_rate.c
+    statement = select(r.currency, r.day, r.rate).order_by(r.day.desc(), r.currency).limit(page.limit + 1)
+    if currency is not None:
+        statement = statement.where(r.currency == currency)
+    if (after := page.after(currency)) is not None:
+        day = date.fromisoformat(after[0])
+        statement = statement.where(or_(r.day < day, and_(r.day == day, r.currency > after[1])))
+    rows = await session.all(statement)
+    shown = rows[: page.limit]
+    last = [shown[-1]["day"], shown[-1]["currency"]] if shown else []
+    return {"items": [dict(row) for row in shown], "next_cursor": page.next_cursor(rows, last, currency)}

@@ -1,0 +1,114 @@
+"""Requests and answers of purchases."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from app.core.bounds import CurrencyCode, DecimalText, In, Instant, Line, Out, PositiveDecimal, Reference, plain_decimal
+
+PurchaseKind = Literal["purchase", "refund"]
+Rate = Annotated[
+    Decimal,
+    Field(gt=0, lt=10**9, max_digits=17, decimal_places=8),
+    PlainSerializer(plain_decimal, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "decimal", "maxLength": 24, "examples": ["7.1043"]}),
+]
+
+_EXAMPLE: dict[str, Any] = {
+    "order_ref": "SO-1",
+    "occurred_at": "2026-01-02T03:04:05Z",
+    "amount": "99.90",
+    "currency": "CNY",
+    "kind": "purchase",
+    "lines": [
+        {"product_ref": "P1", "product_name": "Jasmine tea", "category": "tea", "quantity": "2", "amount": "99.90"}
+    ],
+}
+
+
+class LineIn(In):
+    """One line of a purchase."""
+
+    product_ref: Reference | None = None
+    product_name: Line | None = None
+    category: Line | None = None
+    quantity: PositiveDecimal = Decimal(1)
+    amount: Annotated[DecimalText, Field(ge=0)]
+
+
+class PurchaseIn(In):
+    """One purchase or refund; its lines, when given, add up to its amount."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    order_ref: Reference | None = None
+    occurred_at: Instant
+    amount: PositiveDecimal
+    currency: CurrencyCode | None = Field(default=None, description="base currency when left out")
+    kind: PurchaseKind = "purchase"
+    lines: Annotated[list[LineIn], Field(max_length=1000)] = []
+
+
+class LineOut(Out):
+    """One line of a purchase."""
+
+    product_ref: str | None
+    product_name: str | None
+    category: str | None
+    quantity: DecimalText
+    amount: DecimalText
+
+
+class PurchaseOut(Out):
+    """One purchase or refund."""
+
+    id: UUID
+    customer_id: UUID
+    order_ref: str | None
+    occurred_at: datetime
+    amount: DecimalText
+    currency: str
+    base_amount: DecimalText = Field(description="base currency; a refund is negative")
+    kind: PurchaseKind
+    lines: list[LineOut]
+
+
+class PurchaseRecordedOut(PurchaseOut):
+    """The purchase as recorded, and the customer's classes after it."""
+
+    classes: dict[str, str]
+
+
+class PurchasePage(Out):
+    """A page of purchases, the latest first."""
+
+    items: list[PurchaseOut]
+    next_cursor: str | None
+
+
+class ExchangeRate(In):
+    """How much base currency one unit of a currency was worth on a day."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"currency": "EUR", "day": "2026-01-02", "rate": "8.21"}]}
+    )
+
+    currency: CurrencyCode
+    day: date
+    rate: Rate
+
+
+class ExchangeRatesIn(In):
+    """Rates to put; a rate that is there already is replaced."""
+
+    rates: Annotated[list[ExchangeRate], Field(min_length=1, max_length=1000)]
+
+
+class ExchangeRatePage(Out):
+    """A page of rates, the latest day first."""
+
+    items: list[ExchangeRate]
+    next_cursor: str | None

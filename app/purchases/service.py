@@ -1,0 +1,200 @@
+"""Recording what a customer bought or gave back, one at a time."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import BigInteger, Integer, Numeric, Text, bindparam, func, insert, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.types import TypeEngine
+
+from app.core import audit, clock
+from app.core.db import Prepared, ReadSession, Record, WriteSession
+from app.core.errors import Conflict, Invalid
+from app.core.events import publish
+from app.core.settings import get_settings
+from app.customers.queries import lock_visible
+from app.identity.actor import Actor
+from app.purchases.events import PurchaseRecorded
+from app.purchases.models import exchange_rate, purchase, purchase_line
+from app.purchases.money import RATE_DAYS, content_hash, in_base_currency, is_too_late
+from app.purchases.schemas import ExchangeRate, LineIn, PurchaseIn
+
+WRITE = "purchases:write"
+
+
+class OrderRecorded(Conflict):
+    type = "order-recorded"
+    title = "This order of this customer is recorded already"
+
+
+async def record(session: WriteSession, actor: Actor, customer_id: UUID, body: PurchaseIn) -> dict[str, Any]:
+    """Record a purchase; whoever hears of it (classification) joins the transaction.
+
+    Raises `Invalid` for a date more than a day ahead, an unknown currency or lines that do not add up,
+    `OrderRecorded` when the order was recorded before.
+    """
+    _check(body)
+    currency = body.currency or get_settings().currency
+    day = clock.business_day(body.occurred_at)
+    rate = await rate_on(session, currency, day)
+    await lock_visible(session, actor, customer_id, WRITE)
+    row = await _insert(session, customer_id, body, currency, day, rate)
+    audit.record(
+        session,
+        actor,
+        "purchase.recorded",
+        "purchase",
+        row["id"],
+        after={
+            "customer_id": customer_id,
+            "kind": body.kind,
+            "amount": body.amount,
+            "currency": currency,
+            "order_ref": body.order_ref,
+            "occurred_at": body.occurred_at,
+        },
+    )
+    event = PurchaseRecorded(customer_id, row["id"], body.kind, body.amount, currency, body.occurred_at)
+    given = await publish(session, event)
+    return {"classes": {}, **row, "lines": [dict(line) for line in body.lines or [LineIn(amount=body.amount)]], **given}
+
+
+def _check(body: PurchaseIn) -> None:
+    if is_too_late(body.occurred_at, clock.business_now()):
+        raise Invalid.at("/body/occurred_at", "this lies more than a day in the future")
+    if body.lines and sum(line.amount for line in body.lines) != body.amount:
+        raise Invalid.at("/body/lines", "the lines' amounts must add up to the purchase's amount")
+
+
+async def rate_on(session: ReadSession, currency: str, day: date) -> Decimal:
+    """Base currency for one unit on a day. Raises `Invalid` when no rate of the last seven days is known."""
+    if currency == get_settings().currency:
+        return Decimal(1)
+    r = exchange_rate.c
+    rate = await session.scalar(
+        select(r.rate)
+        .where(r.currency == currency, r.day <= day, r.day > day - timedelta(days=RATE_DAYS))
+        .order_by(r.day.desc())
+        .limit(1)
+    )
+    if rate is None:
+        raise Invalid.at(
+            "/body/currency", f"there is no exchange rate for {currency} on {day}; put one with /v1/exchange-rates"
+        )
+    return Decimal(rate)
+
+
+async def _insert(
+    session: WriteSession, customer_id: UUID, body: PurchaseIn, currency: str, day: date, rate: Decimal
+) -> Record:
+    lines = body.lines or [LineIn(amount=body.amount)]
+    try:
+        row = await session.first(
+            _insertion(),
+            {
+                "customer_id": customer_id,
+                "order_ref": body.order_ref,
+                "kind": body.kind,
+                "occurred_at": body.occurred_at,
+                "occurred_on": day,
+                "amount": body.amount,
+                "currency": currency,
+                "base_amount": in_base_currency(body.amount, rate, body.kind),
+                **_line_arrays(lines, body),
+            },
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise OrderRecorded.at("/body/order_ref", f"the {body.kind} {body.order_ref} is recorded already") from error
+    assert row is not None
+    return row
+
+
+def _line_arrays(lines: list[LineIn], body: PurchaseIn) -> dict[str, list[Any]]:
+    """The lines, a column each: one statement inserts the purchase with however many lines."""
+    hashes = [
+        content_hash(line.product_ref, line.product_name, line.category, line.quantity, line.amount, body.occurred_at)
+        for line in lines
+    ]
+    return {
+        "hashes": hashes,
+        "occurrences": [hashes[: n + 1].count(hashes[n]) for n in range(len(hashes))],
+        "positions": list(range(1, len(lines) + 1)),
+        "product_refs": [line.product_ref for line in lines],
+        "product_names": [line.product_name for line in lines],
+        "categories": [line.category for line in lines],
+        "quantities": [line.quantity for line in lines],
+        "amounts": [line.amount for line in lines],
+    }
+
+
+@lru_cache
+def _insertion() -> Prepared:
+    types = {c.name: c.type for c in purchase.columns}
+    names = ["customer_id", "order_ref", "kind", "occurred_at", "occurred_on", "amount", "currency", "base_amount"]
+    recorded = (
+        insert(purchase)
+        .values({name: bindparam(name, type_=types[name]) for name in names})
+        .returning(*purchase.columns)
+        .cte("recorded")
+    )
+    arrays: list[tuple[str, TypeEngine[Any]]] = [
+        ("hashes", BigInteger()),
+        ("occurrences", Integer()),
+        ("positions", Integer()),
+        ("product_refs", Text()),
+        ("product_names", Text()),
+        ("categories", Text()),
+        ("quantities", Numeric()),
+        ("amounts", Numeric()),
+    ]
+    lines = (
+        func.unnest(*(bindparam(name, type_=ARRAY(kind)) for name, kind in arrays))
+        .table_valued(*(name for name, _ in arrays))
+        .render_derived()
+    )
+    written = (
+        insert(purchase_line)
+        .from_select(
+            [
+                "customer_id",
+                "purchase_id",
+                "content_hash",
+                "occurrence",
+                "position",
+                "product_ref",
+                "product_name",
+                "category",
+                "quantity",
+                "amount",
+            ],
+            select(recorded.c.customer_id, recorded.c.id, *(lines.c[name] for name, _ in arrays)),
+        )
+        .cte("written")
+    )
+    return Prepared(select(recorded).add_cte(written))
+
+
+async def put_rates(session: WriteSession, actor: Actor, rates: list[ExchangeRate]) -> None:
+    """Insert or replace exchange rates. Purchases recorded before keep the rate they were recorded with."""
+    for index, rate in enumerate(rates):
+        if rate.currency == get_settings().currency:
+            raise Invalid.at(f"/body/rates/{index}/currency", "the base currency has no rate")
+        statement = upsert(exchange_rate).values(currency=rate.currency, day=rate.day, rate=rate.rate)
+        await session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["currency", "day"], set_={"rate": statement.excluded.rate, "updated_at": func.now()}
+            )
+        )
+        audit.record(
+            session,
+            actor,
+            "exchange_rate.put",
+            "exchange_rate",
+            f"{rate.currency} {rate.day}",
+            after={"rate": rate.rate},
+        )

@@ -1,0 +1,44 @@
+"""Alembic's entry: forward in production, up and down in tests; never waits long for a lock."""
+
+import asyncio
+from typing import Any
+
+from alembic import context
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.features import metadata
+
+LOCK_TIMEOUT = "5s"
+# pgqueuer owns its tables and alters them itself; its revision here only installs them.
+FOREIGN = ("pgqueuer",)
+
+
+def _ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
+    return not (kind == "table" and (name or "").startswith(FOREIGN))
+
+
+def _run(connection: Connection) -> None:
+    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+    connection.execute(text("SET statement_timeout = 0"))
+    connection.commit()
+    context.configure(connection=connection, target_metadata=metadata, include_object=_ours, compare_type=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _online(url: str) -> None:
+    engine = create_async_engine(url)
+    async with engine.connect() as connection:
+        await connection.run_sync(_run)
+    await engine.dispose()
+
+
+if context.is_offline_mode():
+    context.configure(dialect_name="postgresql", target_metadata=metadata, literal_binds=True)
+    with context.begin_transaction():
+        context.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+        context.execute("SET statement_timeout = 0")
+        context.run_migrations()
+else:
+    asyncio.run(_online(context.config.attributes["url"]))
