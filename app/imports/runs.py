@@ -1,0 +1,193 @@
+"""One run of an import: its row, its checkpoints, and how it ends.
+
+Every checkpoint names the run. When another worker has taken the import over, or it was cancelled, the
+checkpoint finds nothing to write to, and its transaction is rolled back with all it did.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+
+from app.core import audit
+from app.core.db import Database, Record, WriteSession
+from app.core.events import publish
+from app.core.jobs import job
+from app.identity.actor import Actor, permissions_from
+from app.imports import kinds, storage
+from app.imports.events import ImportCompleted
+from app.imports.kinds import ImportKind, Rejection
+from app.imports.models import import_error, imports
+from app.imports.plan import Plan
+
+OPEN = ("queued", "running")
+
+
+class Lost(Exception):
+    """The import was cancelled, or another worker runs it."""
+
+
+@dataclass(slots=True)
+class Run:
+    """What a worker knows of the import that it runs."""
+
+    database: Database
+    id: UUID
+    number: int
+    run: int
+    kind: ImportKind
+    plan: Plan
+    actor: Actor
+    dry_run: bool
+    phase: str
+    rows_read: int
+    staged: int
+    correlation_id: str | None
+
+    @classmethod
+    async def begin(cls, database: Database, import_id: UUID, *, correlation_id: str | None) -> Self | None:
+        """Take the import over; None when it has ended, and then nothing of its file is left."""
+        async with database.transaction(correlation_id=correlation_id) as session:
+            row = await session.first(
+                update(imports)
+                .where(imports.c.id == import_id, imports.c.status.in_(OPEN))
+                .values(
+                    status="running",
+                    run=imports.c.run + 1,
+                    started_at=func.coalesce(imports.c.started_at, func.now()),
+                )
+                .returning(imports)
+            )
+            if row is None:
+                await clean(session, import_id)
+                return None
+        kind = kinds.find(row["kind"])
+        assert kind is not None, f"nobody imports {row['kind']}"
+        return cls(
+            database,
+            row["id"],
+            row["number"],
+            row["run"],
+            kind,
+            Plan.from_json(row["plan"]),
+            actor_of(row),
+            row["dry_run"],
+            row["phase"],
+            row["rows_read"],
+            row["staged"],
+            correlation_id,
+        )
+
+    async def checkpoint(self, session: WriteSession, **values: Any) -> None:
+        """Write down how far the import is, in the transaction that brought it there. Raises `Lost`."""
+        mine = (imports.c.id == self.id, imports.c.run == self.run, imports.c.status == "running")
+        if not await session.execute(update(imports).where(*mine).values(**values)):
+            raise Lost
+
+    async def reject(self, session: WriteSession, rejections: list[Rejection]) -> None:
+        """Keep bad rows for the caller to see."""
+        if rejections:
+            records = [(self.id, bad.line, bad.field, bad.reason) for bad in rejections]
+            await session.copy(import_error, ("import_id", "line", "field", "reason"), records)
+
+    async def start_over(self) -> None:
+        """Forget what was read. What was merged stays, and changes nothing when it is merged again."""
+        async with self.database.transaction() as session:
+            await session.execute(delete(import_error).where(import_error.c.import_id == self.id))
+            await self._empty_staging(session)
+            zero = dict.fromkeys(("rows_read", "bytes_read", "staged", "accepted", "rejected", "skipped"), 0)
+            await self.checkpoint(session, phase="reading", total=None, **zero)
+        self.phase, self.rows_read, self.staged = "reading", 0, 0
+
+    async def waiting(self) -> int:
+        """How many rows there are in the staging table."""
+        staging = self.kind.staging
+        query = select(func.count()).select_from(staging).where(staging.c.import_number == self.number)
+        return int(await self.database.reading().scalar(query))
+
+    async def complete(self) -> None:
+        """Everything is in: say so, and let the file go."""
+        async with self.database.transaction(correlation_id=self.correlation_id) as session:
+            await self.checkpoint(session, status="completed", finished_at=func.now())
+            row = await self._end(session, "import.completed")
+            if not self.dry_run:
+                await publish(session, ImportCompleted(self.id, self.kind.name, row["accepted"], row["changed"]))
+
+    async def fail(self, error: str) -> None:
+        """The file cannot be imported: say why, and let it go."""
+        async with self.database.transaction(correlation_id=self.correlation_id) as session:
+            await self.checkpoint(session, status="failed", error=error, finished_at=func.now())
+            await self._end(session, "import.failed")
+
+    async def _end(self, session: WriteSession, action: str) -> Record:
+        await clean(session, self.id)
+        i = imports.c
+        counts = (i.accepted, i.rejected, i.skipped, i.customers_created, i.changed, i.error)
+        row = await session.first(select(*counts).where(i.id == self.id))
+        assert row is not None
+        audit.record(session, self.actor, action, "import", self.id, after=dict(row))
+        return row
+
+    async def _empty_staging(self, session: WriteSession) -> None:
+        staging = self.kind.staging
+        await session.execute(delete(staging).where(staging.c.import_number == self.number))
+
+
+async def clean(session: WriteSession, import_id: UUID) -> None:
+    """Delete the file and the staged rows of an import that has ended."""
+    row = await session.first(select(imports.c.number, imports.c.kind).where(imports.c.id == import_id))
+    if row is None:
+        return
+    await storage.forget(session, import_id)
+    if (kind := kinds.find(row["kind"])) is not None:
+        await session.execute(delete(kind.staging).where(kind.staging.c.import_number == row["number"]))
+
+
+async def clean_if_ended(database: Database, import_id: UUID) -> None:
+    """Clean up after an import that was cancelled while it ran; leave one that another worker runs."""
+    async with database.transaction() as session:
+        ended = imports.c.status.not_in(OPEN)
+        if await session.scalar(select(imports.c.id).where(imports.c.id == import_id, ended)):
+            await clean(session, import_id)
+
+
+def actor_as_json(actor: Actor) -> dict[str, Any]:
+    """Whose rights an import has, to be kept with it. Without the name: it may change."""
+    return {
+        "kind": actor.kind,
+        "id": actor.id,
+        "permissions": dict(actor.permissions),
+        "unit_ids": actor.unit_ids,
+        "subtree_ids": actor.subtree_ids,
+    }
+
+
+def actor_of(row: Record) -> Actor:
+    """Who asked for the import, with the rights of that moment."""
+    kept = row["actor"]
+    return Actor(
+        kind=kept["kind"],
+        id=UUID(kept["id"]) if kept["id"] else None,
+        name=kept["kind"],
+        permissions=permissions_from(kept["permissions"]),
+        unit_ids=tuple(map(UUID, kept["unit_ids"])),
+        subtree_ids=tuple(map(UUID, kept["subtree_ids"])),
+    )
+
+
+async def give_up_dead(session: WriteSession) -> None:
+    """Imports whose job is dead have failed; their files go."""
+    dead = await session.all(
+        select(imports.c.id)
+        .join(job, job.c.id == imports.c.job_id)
+        .where(imports.c.status.in_(OPEN), job.c.status == "dead")
+        .with_for_update(of=imports, skip_locked=True)
+    )
+    for row in dead:
+        await session.execute(
+            update(imports)
+            .where(imports.c.id == row["id"])
+            .values(status="failed", error="The import was given up after several tries", finished_at=func.now())
+        )
+        await clean(session, row["id"])

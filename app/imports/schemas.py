@@ -1,0 +1,56 @@
+"""Requests and answers of imports."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from app.core.bounds import Count, Out
+
+Status = Literal["queued", "running", "completed", "failed", "cancelled"]
+
+
+class ImportOut(Out):
+    """An import and how far it is. The file's rows are read first (`rows_read`), then merged (`processed`)."""
+
+    id: UUID
+    kind: str
+    file_name: str | None
+    dry_run: bool
+    status: Status
+    rows_read: Count
+    processed: Count = Field(description="accepted, rejected and skipped rows together")
+    accepted: Count
+    rejected: Count
+    skipped: Count
+    total: Count | None = Field(description="rows of the file; an estimate while it is being read")
+    customers_created: Count
+    changed: Count = Field(description="records that were made or altered")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    eta: datetime | None
+    error: str | None
+
+
+class ImportPage(Out):
+    """A page of imports, the newest first."""
+
+    items: list[ImportOut]
+    next_cursor: str | None
+
+
+class ImportErrorOut(Out):
+    """A row that was not taken."""
+
+    line: Count = Field(description="line of the file on which the row begins; the first is 1")
+    field: str | None = Field(description="our column that is wrong; null when the whole row is")
+    reason: str
+
+
+class ImportErrorPage(Out):
+    """A page of bad rows, in the file's order."""
+
+    items: list[ImportErrorOut]
+    next_cursor: str | None
