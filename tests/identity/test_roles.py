@@ -3,6 +3,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.core.db import Database
 from tests.identity.people import MakePerson, MakeRole
 
 PRESETS = {
@@ -127,3 +128,16 @@ async def test_a_role_with_more_rights_than_ones_own_cannot_be_touched(
     path = f"/v1/roles/{await role_id(admin, 'executive')}"
     assert (await person.ask("PATCH", path, json={"permissions": {}})).status_code == 403
     assert (await person.ask("DELETE", path)).status_code == 403
+
+
+async def test_a_role_keeps_permissions_of_a_package_that_is_not_installed(
+    admin: httpx.AsyncClient, database: Database
+) -> None:
+    role = (await admin.post("/v1/roles", json=new_role())).json()
+    async with database.connection() as connection:
+        await connection.execute("""UPDATE role SET permissions = '{"gone:read": "all"}' WHERE key = 'auditor'""")
+    path = f"/v1/roles/{role['id']}"
+    kept = await admin.patch(path, json={"permissions": {"gone:read": "unit", "users:read": "all"}})
+    assert kept.json()["permissions"] == {"gone:read": "unit", "users:read": "all"}
+    added = await admin.patch(path, json={"permissions": {"gone:read": "unit", "gone:write": "all"}})
+    assert added.status_code == 422
