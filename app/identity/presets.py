@@ -16,7 +16,7 @@ class PresetRole:
     permissions: dict[str, Scope]
 
 
-_DEFINITIONS = {"schemes:read": _ALL, "roles:read": _ALL}
+_DEFINITIONS = {"schemes:read": _ALL, "roles:read": _ALL, "exchange_rates:read": _ALL}
 
 PRESET_ROLES = (
     PresetRole("admin", "Administrator", {EVERYTHING: _ALL}),

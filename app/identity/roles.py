@@ -52,7 +52,9 @@ async def change(
         if before["preset"] and EVERYTHING in before["permissions"]:
             raise PresetRole
         _check_may_put(actor, body.permissions)
-        check_known(body.permissions, pointer="/body/permissions")
+        # What it holds already may belong to a package that is not installed.
+        new = {name: scope for name, scope in body.permissions.items() if name not in before["permissions"]}
+        check_known(new, pointer="/body/permissions")
     versioned = {**becomes, "edited": True, "version": role.c.version + 1, "updated_at": func.now()}
     row = await session.first(update(role).where(role.c.id == role_id).values(versioned).returning(role))
     assert row is not None

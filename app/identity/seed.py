@@ -18,7 +18,7 @@ OPERATOR_MIN_LENGTH = 8
 _SEED_LOCK = 0x5354_5241_5441_0002
 
 
-class WeakPassword(ValueError):  # noqa: N818  says what is the matter
+class WeakPassword(ValueError):
     """The password that was set from outside is too short to start with."""
 
 

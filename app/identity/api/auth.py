@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 
-from app.core.http.problems import ProblemDetails
 from app.core.http.routes import REQUEST_ID, ReadSession, WriteSession, database_of
 from app.core.http.routes import router as make_router
 from app.identity import queries, sessions, users
@@ -20,11 +19,12 @@ Anyone = Depends(Public())
 router: APIRouter = make_router(prefix="/auth", tag="Access")
 me_router: APIRouter = make_router(prefix="/me", tag="Access")
 
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
 _REFUSED: dict[int | str, dict[str, Any]] = {
-    401: {"model": ProblemDetails, "description": "Wrong username or password; a token that no longer works"},
+    401: {"description": "Wrong username or password; a token that no longer works", "content": _PROBLEM},
 }
 _THROTTLED: dict[int | str, dict[str, Any]] = {
-    429: {"model": ProblemDetails, "description": "Too many attempts; wait as Retry-After says"},
+    429: {"description": "Too many attempts; wait as Retry-After says", "content": _PROBLEM},
 }
 
 
