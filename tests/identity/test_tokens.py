@@ -1,4 +1,5 @@
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -50,7 +51,7 @@ def test_the_claims_of_these_tests_are_good_ones() -> None:
         {"iss": "somebody else"},
         {"aud": "another service"},
         {"typ": "refresh"},
-        {"exp": clock.now() - timedelta(seconds=1)},
+        {"exp": datetime(2020, 1, 1, tzinfo=UTC)},
         {"sub": "not an id"},
         *({name: None} for name in ("iss", "aud", "typ", "sub", "sid", "iat", "exp")),
     ],
@@ -61,23 +62,22 @@ def test_a_token_with_another_claim_is_refused(changes: dict[str, Any]) -> None:
         tokens.read_access_token(SECRET, signed(claims(**changes)))
 
 
-@pytest.mark.parametrize(
-    "token",
-    [
-        "",
-        "x",
-        "a.b.c",
-        signed(claims(), key=b"k" * 32),
-        signed(claims(), key=SIGNING_KEY * 2, algorithm="HS384"),
-        jwt.encode(claims(), "", algorithm="none"),
-        signed(claims())[:-4] + "AAAA",
-        "W" * 2000 + ".e30.AA",
-    ],
-    ids=lambda token: token[:10],
-)
-def test_a_foreign_or_altered_token_is_refused(token: str) -> None:
+FOREIGN: dict[str, Callable[[], str]] = {
+    "empty": lambda: "",
+    "one part": lambda: "x",
+    "three parts": lambda: "a.b.c",
+    "another key": lambda: signed(claims(), key=b"k" * 32),
+    "another algorithm": lambda: signed(claims(), key=SIGNING_KEY * 2, algorithm="HS384"),
+    "no algorithm": lambda: jwt.encode(claims(), "", algorithm="none"),
+    "an altered signature": lambda: signed(claims())[:-4] + "AAAA",
+    "a deep header": lambda: "W" * 2000 + ".e30.AA",
+}
+
+
+@pytest.mark.parametrize("make", FOREIGN.values(), ids=FOREIGN.keys())
+def test_a_foreign_or_altered_token_is_refused(make: Callable[[], str]) -> None:
     with pytest.raises(InvalidToken):
-        tokens.read_access_token(SECRET, token)
+        tokens.read_access_token(SECRET, make())
 
 
 def test_an_api_key_is_found_by_its_prefix() -> None:
