@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi import APIRouter
 from sqlalchemy import ColumnElement
 
 from app.classification import api as classification_api
@@ -17,6 +16,7 @@ from app.classification import schemes as classification_schemes
 from app.core import audit, idempotency, outbox
 from app.core.db import WriteSession, metadata
 from app.core.events import subscribe
+from app.core.http.routes import Router
 from app.core.jobs import Handler, Schedule
 from app.customers import api as customers_api
 from app.customers import document
@@ -39,7 +39,7 @@ class Feature:
     """What one package brings."""
 
     name: str
-    routers: list[APIRouter] = field(default_factory=list)
+    routers: list[Router] = field(default_factory=list)
     handlers: Mapping[type[Any], Any] = field(default_factory=dict)
     jobs: Mapping[str, Handler] = field(default_factory=dict)
     schedules: list[Schedule] = field(default_factory=list)

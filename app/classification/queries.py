@@ -152,3 +152,13 @@ def in_class(key: str, name: str) -> Any:
         .correlate(customer)
         .exists()
     )
+
+
+async def rfm_grid(session: ReadSession, key: str) -> dict[tuple[int, int], int]:
+    """How many customers have each pair of recency and frequency scores."""
+    k = customer_class.c
+    r, f = k.score["r"].as_integer(), k.score["f"].as_integer()
+    rows = await session.all(
+        select(r.label("r"), f.label("f"), func.count().label("customers")).where(k.scheme == key).group_by(r, f)
+    )
+    return {(row["r"], row["f"]): row["customers"] for row in rows}

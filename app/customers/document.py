@@ -13,10 +13,11 @@ from sqlalchemy.dialects.postgresql import JSON
 from app.core.db import Prepared, ReadSession
 from app.core.errors import NotFound
 from app.customers.models import customer, customer_identity
+from app.identity import permissions
 from app.identity.actor import Actor, Scope
 from app.identity.scopes import scope_params, within_scope
 
-READ_CONTACT = "customers:read_contact"
+READ_CONTACT = permissions.declare("customers:read_contact")
 
 _extensions: dict[str, ColumnElement[Any]] = {}
 _prepared: dict[tuple[Any, ...], Prepared] = {}

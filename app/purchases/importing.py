@@ -26,7 +26,8 @@ from app.purchases.currencies import CODES
 from app.purchases.money import FUTURE_TOLERANCE, PLACES
 from app.purchases.staging import purchase_import_row
 
-REMEMBERED = 50_000  # of each column; a column with more different values is remembered in turns
+REMEMBERED = 50_000  # values of a column; one with more different values is remembered in turns
+REMEMBERED_CUSTOMERS = 200_000
 MAX_TEXT = 200
 MAX_NAME = 400
 NULL = r"\N"
@@ -79,14 +80,15 @@ KIND = Purchases()
 class _Remembered(dict[_Key, _Value]):
     """What was made of a value before; forgets all when it grows too large."""
 
-    __slots__ = ("_make",)
+    __slots__ = ("_limit", "_make")
 
-    def __init__(self, make: Callable[[_Key], _Value]) -> None:
+    def __init__(self, make: Callable[[_Key], _Value], limit: int = REMEMBERED) -> None:
         self._make = make
+        self._limit = limit
 
     def __missing__(self, key: _Key) -> _Value:
         made = self._make(key)
-        if len(self) >= REMEMBERED:
+        if len(self) >= self._limit:
             self.clear()
         self[key] = made
         return made
@@ -109,7 +111,7 @@ def _compile(layout: Layout, options: Options, number: int) -> RowCompiler:
     )
     factors = layout.positions["amount"]
     amount_of: Callable[[list[str]], Key] = itemgetter(*factors)
-    references = _Remembered(_customer_of(number))
+    references = _Remembered(_customer_of(number), REMEMBERED_CUSTOMERS)
     orders, products, names, categories = (
         _Remembered(_text_of(field, longest))
         for field, longest in (
@@ -138,6 +140,8 @@ def _compile(layout: Layout, options: Options, number: int) -> RowCompiler:
                 raise RowError("amount", "the amount of a purchase must be positive")
         else:
             kind = "refund" if negative else "purchase"
+        if kind == "refund" and amount == "0":
+            raise RowError("amount", "a refund of nothing is no refund")
         if fewer and kind == "purchase":
             raise RowError("quantity", "the quantity of a purchase must be positive")
         currency = currencies[values[at_currency]]
@@ -215,6 +219,7 @@ def _amount_of(factors: list[str]) -> Callable[[Key], Amount]:
         if isinstance(key, str):
             if not key.strip():
                 raise RowError("amount", "amount is missing")
+            # Given away is bought too: an order of 0 counts as a purchase.
             value = _decimal(key, "amount")
             if value != value.quantize(PLACES, ROUND_HALF_EVEN, _exact):
                 raise RowError("amount", f"{_quoted(key)} has more than 4 digits after the point")
@@ -223,10 +228,11 @@ def _amount_of(factors: list[str]) -> Callable[[Key], Amount]:
             for name, text in zip(factors, key, strict=True):
                 if not text.strip():
                     raise RowError("amount", f"{name} is missing")
-                value = _exact.multiply(value, _decimal(text, "amount"))
+                factor = _decimal(text, "amount")
+                if not factor:  # no price or no quantity is no sale
+                    raise RowError("amount", f"{name} must not be 0")
+                value = _exact.multiply(value, factor)
             value = value.quantize(PLACES, ROUND_HALF_EVEN, _exact)
-        if not value:
-            raise RowError("amount", "amount must not be 0")
         return _bounded(value, "amount")
 
     return amount

@@ -104,8 +104,6 @@ def _rejection(row: Any) -> Rejection:
             "currency",
             f"no exchange rate for {row['currency']} on {row['occurred_on']}; put one with /v1/exchange-rates",
         )
-    if row["problem"] == "small":
-        return Rejection(row["line"], "amount", f"the order's amount is 0 in {base}")
     return Rejection(row["line"], "amount", f"the order's amount has more than 14 digits before the point in {base}")
 
 

@@ -82,7 +82,6 @@ RETURNING r.line, coalesce(p.currency, f.currency) AS currency
 _BASE = "o.amount * o.rate"
 _PROBLEM = """
 CASE WHEN o.rate IS NULL THEN 'rate'
-     WHEN o.total * o.rate <= 0.00005 THEN 'small'
      WHEN o.total >= :limit OR o.total * o.rate >= :limit THEN 'large' END
 """
 REFUSED_ROWS = f"""
@@ -109,7 +108,7 @@ def _half_even(value: str) -> str:
 NEW_PURCHASES = f"""
 INSERT INTO purchase (customer_id, id, order_ref, kind, occurred_at, occurred_on, amount, currency, base_amount)
 SELECT o.customer_id, o.purchase_id, o.order_ref, o.kind, o.occurred_at, o.occurred_on, o.amount, o.currency,
-       CASE o.kind WHEN 'refund' THEN -1 ELSE 1 END * {_half_even(_BASE)}
+       CASE o.kind WHEN 'refund' THEN -greatest({_half_even(_BASE)}, 0.0001) ELSE {_half_even(_BASE)} END
 FROM merged_order o WHERE o.is_new
 ORDER BY o.customer_id, o.occurred_on
 """
@@ -150,7 +149,7 @@ WITH added AS (
 )
 UPDATE purchase p
 SET amount = o.amount, occurred_at = o.occurred_at, occurred_on = o.occurred_on,
-    base_amount = CASE o.kind WHEN 'refund' THEN -1 ELSE 1 END * {_half_even(_BASE)}
+    base_amount = CASE o.kind WHEN 'refund' THEN -greatest({_half_even(_BASE)}, 0.0001) ELSE {_half_even(_BASE)} END
 FROM grown o
 WHERE p.customer_id = o.customer_id AND p.id = o.purchase_id
 RETURNING p.customer_id

@@ -28,14 +28,14 @@ purchase = Table(
     Column("kind", Text, nullable=False),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
     Column("occurred_on", Date, nullable=False, comment="local day in the business time zone"),
-    Column("amount", Numeric(18, 4), nullable=False, comment="as recorded, always positive"),
+    Column("amount", Numeric(18, 4), nullable=False, comment="as recorded, never negative"),
     Column("currency", Text, nullable=False),
     Column("base_amount", Numeric(18, 4), nullable=False, comment="base currency; a refund is negative"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     ForeignKeyConstraint(["customer_id"], ["customer.id"], ondelete="CASCADE"),
     UniqueConstraint("customer_id", "order_ref", "kind"),
     CheckConstraint("kind IN ('purchase', 'refund')", name="kind"),
-    CheckConstraint("amount > 0", name="amount"),
+    CheckConstraint("amount >= 0", name="amount"),
     CheckConstraint("(base_amount < 0) = (kind = 'refund')", name="sign"),
     # Covers the metrics: they are computed from this index alone, customer by customer, day by day.
     Index(

@@ -13,9 +13,12 @@ RATE_DAYS = 7
 
 
 def in_base_currency(amount: Decimal, rate: Decimal, kind: str) -> Decimal:
-    """The amount in the base currency, rounded half-even to four places; a refund is negative."""
+    """The amount in the base currency, rounded half-even to four places; a refund is negative.
+
+    The sign alone tells refunds from purchases, so a refund is at least the smallest amount there is.
+    """
     value = (amount * rate).quantize(PLACES, ROUND_HALF_EVEN)
-    return -value if kind == "refund" else value
+    return -max(value, PLACES) if kind == "refund" else value
 
 
 def is_too_late(occurred_at: datetime, now: datetime) -> bool:

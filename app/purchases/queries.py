@@ -36,7 +36,7 @@ def purchase_totals(as_of: BindParameter[Any], who: Callable[[ColumnElement[Any]
     Reads nothing but the covering index `ix_purchase_metrics`. A refund is negative and not a purchase.
     """
     p = purchase.c
-    bought = p.base_amount > 0
+    bought = p.base_amount >= 0
     in_window = p.occurred_at > as_of - text("interval '365 days'")
     return (
         select(
@@ -60,7 +60,7 @@ def purchase_totals(as_of: BindParameter[Any], who: Callable[[ColumnElement[Any]
 def gap_histogram(as_of: BindParameter[Any]) -> Select[Any]:
     """How often each gap between a customer's purchase days occurs: `gap` days, `gaps`, `first_gaps` among them."""
     p = purchase.c
-    days = select(p.customer_id, p.occurred_on).where(p.base_amount > 0, p.occurred_at <= as_of).distinct().subquery()
+    days = select(p.customer_id, p.occurred_on).where(p.base_amount >= 0, p.occurred_at <= as_of).distinct().subquery()
     window: dict[str, Any] = {"partition_by": days.c.customer_id, "order_by": days.c.occurred_on}
     gaps = select(
         (days.c.occurred_on - func.lag(days.c.occurred_on).over(**window)).label("gap"),

@@ -46,7 +46,7 @@ class PurchaseIn(In):
 
     order_ref: Reference | None = None
     occurred_at: Instant
-    amount: PositiveDecimal
+    amount: Annotated[DecimalText, Field(ge=0)]
     currency: CurrencyCode | None = Field(default=None, description="base currency when left out")
     kind: PurchaseKind = "purchase"
     lines: Annotated[list[LineIn], Field(max_length=1000)] = []

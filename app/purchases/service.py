@@ -67,6 +67,8 @@ async def record(session: WriteSession, actor: Actor, customer_id: UUID, body: P
 def _check(body: PurchaseIn) -> None:
     if is_too_late(body.occurred_at, clock.business_now()):
         raise Invalid.at("/body/occurred_at", "this lies more than a day in the future")
+    if body.kind == "refund" and not body.amount:
+        raise Invalid.at("/body/amount", "a refund of nothing is no refund")
     if body.lines and sum(line.amount for line in body.lines) != body.amount:
         raise Invalid.at("/body/lines", "the lines' amounts must add up to the purchase's amount")
 

@@ -493,7 +493,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("occurred_on", sa.Date(), nullable=False, comment="local day in the business time zone"),
-        sa.Column("amount", sa.Numeric(precision=18, scale=4), nullable=False, comment="as recorded, always positive"),
+        sa.Column("amount", sa.Numeric(precision=18, scale=4), nullable=False, comment="as recorded, never negative"),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column(
             "base_amount",
@@ -504,7 +504,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("(base_amount < 0) = (kind = 'refund')", name=op.f("ck_purchase_sign")),
         sa.CheckConstraint("kind IN ('purchase', 'refund')", name=op.f("ck_purchase_kind")),
-        sa.CheckConstraint("amount > 0", name=op.f("ck_purchase_amount")),
+        sa.CheckConstraint("amount >= 0", name=op.f("ck_purchase_amount")),
         sa.ForeignKeyConstraint(
             ["customer_id"], ["customer.id"], name=op.f("fk_purchase_customer_id_customer"), ondelete="CASCADE"
         ),

@@ -5,6 +5,7 @@ answer is serialised, so that the idempotency store could not keep it). Hence a 
 """
 
 import hashlib
+import hmac
 import re
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
@@ -26,6 +27,7 @@ _KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
 _TRY_AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _KEPT_HEADERS = ("content-type", "etag", "location")
 
+Router = APIRouter
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -90,7 +92,13 @@ async def _attempt(handler: Handler, request: Request) -> Response:
 
 def router(*, prefix: str = "", tag: str) -> APIRouter:
     """A package's router: /v1, one transaction a route, one tag."""
-    return APIRouter(prefix=f"/v1{prefix}", tags=[tag], route_class=StrataRoute)
+    return APIRouter(
+        prefix=f"/v1{prefix}",
+        tags=[tag],
+        route_class=StrataRoute,
+        # A handler's name is its operation id, hence the method's name in generated clients.
+        generate_unique_id_function=lambda route: route.name,
+    )
 
 
 def database_of(request: Request) -> db.Database:
@@ -140,7 +148,9 @@ async def _claim(request: Request) -> Claim | None:
 
 async def _fingerprint(request: Request) -> str:
     """A hash of what was asked. A form is hashed by its fields: its boundary differs with every sending."""
-    digest = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\0".encode())
+    # Keyed: a body may hold a password, which nobody shall guess from its hash.
+    asked = f"{request.method} {request.url.path}?{request.url.query}\0".encode()
+    digest = hmac.new(request.app.state.secret.encode(), asked, hashlib.sha256)
     if not request.headers.get("content-type", "").startswith("multipart/"):
         digest.update(await request.body())
         return digest.hexdigest()
