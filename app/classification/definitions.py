@@ -28,7 +28,7 @@ MetricName = Annotated[Key, AfterValidator(_known_metric)]
 
 
 class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, json_schema_serialization_defaults_required=True)
 
 
 class AbcDocument(_Document):

@@ -43,9 +43,10 @@ class ClassCount(Out):
 
 
 class ClassCounts(Out):
-    """The classes of a scheme, best first."""
+    """The classes of a scheme, best first; all of them."""
 
     items: list[ClassCount]
+    next_cursor: None = None
 
 
 class BreakpointsOut(Out):
@@ -76,9 +77,10 @@ class ClassOut(Out):
 
 
 class ClassList(Out):
-    """A customer's classes."""
+    """A customer's classes; all of them."""
 
     items: list[ClassOut]
+    next_cursor: None = None
 
 
 class ClassChangeOut(Out):

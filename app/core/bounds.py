@@ -104,4 +104,4 @@ class In(BaseModel):
 class Out(BaseModel):
     """An answer: every field is there."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(from_attributes=True, json_schema_serialization_defaults_required=True)

@@ -43,7 +43,8 @@ class Op(StrEnum):
 ORDERED = {Op.LT: "<", Op.LTE: "<=", Op.GT: ">", Op.GTE: ">="}
 
 Text200 = Annotated[str, StringConstraints(max_length=200), Printable]
-Value = TypeAliasType("Value", Text200 | bool | int | Annotated[list[Text200], Field(max_length=500)])
+Whole = Annotated[int, Field(ge=-(2**53), le=2**53, json_schema_extra={"format": "int64"})]
+Value = TypeAliasType("Value", Text200 | bool | Whole | Annotated[list[Text200], Field(max_length=500)])
 
 
 class _Node(BaseModel):

@@ -217,7 +217,10 @@ class RoleList(Out):
 
 
 class PermissionList(Out):
+    """All of them."""
+
     items: list[str]
+    next_cursor: None = None
 
 
 # units

@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Form, Path, Response, UploadFile
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from app.core.bounds import CurrencyCode, In
 from app.core.http.paging import Paging
@@ -27,6 +27,19 @@ ENVELOPE = 1024 * 1024  # what a form has beside its file
 
 class ImportIn(In):
     """A file and how it is to be read."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "file": "customer_ref,order_ref,occurred_at,price\nC-1001,SO-1,2026-01-02T03:04:05Z,99.90\n",
+                    "kind": "purchases",
+                    "mapping": '{"amount": "price"}',
+                    "create_customers": True,
+                }
+            ]
+        }
+    )
 
     file: Annotated[UploadFile, Field(description="CSV with a header (comma, semicolon or tab) or NDJSON; UTF-8; gzip")]
     kind: Annotated[str, Field(max_length=40, description="what the rows are", examples=["purchases"])]
@@ -91,7 +104,7 @@ async def list_import_errors(actor: CanReadImports, session: ReadSession, import
     """The rows that were not taken, each with its line, its field and the reason."""
     await queries.get_import(session, actor, import_id)
     rows = await queries.list_errors(session, import_id, page)
-    items = rows[: page.limit]
+    items = [dict(row) for row in rows[: page.limit]]
     return {"items": items, "next_cursor": page.next_cursor(rows, [items[-1]["line"]] if items else [])}
 
 

@@ -104,6 +104,10 @@ class ExchangeRate(In):
 class ExchangeRatesIn(In):
     """Rates to put; a rate that is there already is replaced."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"rates": [{"currency": "EUR", "day": "2026-01-02", "rate": "8.21"}]}]}
+    )
+
     rates: Annotated[list[ExchangeRate], Field(min_length=1, max_length=1000)]
 
 
