@@ -17,7 +17,7 @@ from app.core import audit, idempotency, outbox
 from app.core.db import WriteSession, metadata
 from app.core.events import subscribe
 from app.core.http.routes import Router
-from app.core.jobs import Handler, Schedule
+from app.core.jobs import DeadLetter, Handler, Schedule
 from app.customers import api as customers_api
 from app.customers import document
 from app.directory import api as directory_api
@@ -43,6 +43,7 @@ class Feature:
     handlers: Mapping[type[Any], Any] = field(default_factory=dict)
     jobs: Mapping[str, Handler] = field(default_factory=dict)
     schedules: list[Schedule] = field(default_factory=list)
+    dead_letters: Mapping[str, DeadLetter] = field(default_factory=dict)
     customer_fields: dict[str, ColumnElement[Any]] = field(default_factory=dict)
     import_kinds: list[ImportKind] = field(default_factory=list)
 
@@ -59,12 +60,16 @@ FEATURES = [
         handlers=classification_handlers.HANDLERS,
         jobs=classification_handlers.JOBS,
         schedules=classification_handlers.SCHEDULES,
+        dead_letters=classification_handlers.DEAD_LETTERS,
         customer_fields={"classes": classification_queries.classes_of_customer},
     ),
     Feature("directory", directory_api.routers),
 ]
 
 JOBS: dict[str, Handler] = {name: handler for feature in FEATURES for name, handler in feature.jobs.items()}
+DEAD_LETTERS: dict[str, DeadLetter] = {
+    name: told for feature in FEATURES for name, told in feature.dead_letters.items()
+}
 SCHEDULES: list[Schedule] = [schedule for feature in FEATURES for schedule in feature.schedules]
 
 

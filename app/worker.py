@@ -21,7 +21,13 @@ async def background_worker(url: str, settings: Settings, *, enabled: bool = Tru
         return
     size = settings.job_concurrency * 2 + settings.recalculation_lanes + 4
     database = await Database.connect(url, settings, size=size, statement_timeout=0, application="strata-worker")
-    worker = Worker(database, features.JOBS, features.SCHEDULES, concurrency=settings.job_concurrency)
+    worker = Worker(
+        database,
+        features.JOBS,
+        features.SCHEDULES,
+        concurrency=settings.job_concurrency,
+        dead_letters=features.DEAD_LETTERS,
+    )
     task = asyncio.create_task(worker.run())
     try:
         yield

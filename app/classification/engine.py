@@ -5,7 +5,7 @@ raises its `revision`; a bulk statement that read revision n writes only where r
 and leaves the rest to whoever was faster. A request that records a fact holds the customer's row lock first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Integer,
+    Numeric,
     Select,
     Text,
     and_,
@@ -38,7 +39,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.classification.compile import breakpoint_columns, expression
 from app.classification.definitions import Document
-from app.classification.metrics import Source
+from app.classification.metrics import INSTANTS, Source
 from app.classification.models import class_change, customer_class, customer_metrics
 from app.classification.refresh import AS_OF, AS_OF_DAY, Range, Scope, scope_params, within
 from app.core import clock
@@ -56,6 +57,9 @@ class Scheme:
     version: int
     title: str
     document: Document
+
+
+Limits = Mapping[str, CTE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +80,45 @@ class Evaluation:
         self.of_range = Prepared(_evaluate(self.schemes, ranged=True))
 
 
-def _decisions(schemes: Sequence[Scheme], *, ranged: bool) -> CTE:
-    """One row a customer: for every scheme its class, scores, inputs and the breakpoints it used."""
+def _decisions(schemes: Sequence[Scheme], limits: Limits, *, ranged: bool) -> CTE:
+    """One row a customer: for every scheme its class, scores and the breakpoints it used."""
     row = customer_metrics.alias("m")
     source_from: Any = row
     columns: list[ColumnElement[Any]] = [row.c.customer_id, row.c.revision]
     for each in schemes:
-        limits = breakpoint_columns(each.key, each.document)
-        source_from = source_from.join(limits, literal(True))
-        decided = expression(each.document, Source(row, AS_OF_DAY, limits.c.__getitem__))
-        fitted = limits.c.id.is_not(None) if each.document.breakpoint_paths else literal(True)
+        edges = limits[each.key]
+        source_from = source_from.join(edges, literal(True))
+        decided = expression(each.document, Source(row, AS_OF_DAY, edges.c.__getitem__))
+        fitted = edges.c.id.is_not(None) if each.document.breakpoint_paths else literal(True)
         columns += [
             case((fitted, decided.class_name)).label(f"{each.key}_class"),
             (_json(decided.score) if decided.score else cast(null(), JSONB)).label(f"{each.key}_score"),
-            _json(decided.inputs).label(f"{each.key}_inputs"),
-            limits.c.id.label(f"{each.key}_fit"),
+            edges.c.id.label(f"{each.key}_fit"),
         ]
     return select(*columns).select_from(source_from).where(within(row.c.customer_id, ranged=ranged)).cte("decisions")
+
+
+def _inputs(
+    schemes: Sequence[Scheme], limits: Limits, decided_scheme: ColumnElement[Any]
+) -> tuple[Any, Any, ColumnElement[Any]]:
+    """What the history keeps of a decision's inputs, computed only for the decisions that it logs.
+
+    Returns the metrics row, the FROM that it stands in, and the JSON. Numbers are decimal strings: none loses a digit.
+    """
+    row = customer_metrics.alias("facts")
+    source_from: Any = row
+    cases = []
+    for each in schemes:
+        edges = limits[each.key]
+        source_from = source_from.join(edges, literal(True))
+        inputs = expression(each.document, Source(row, AS_OF_DAY, edges.c.__getitem__)).inputs
+        readable = {name: value if name in INSTANTS else _digits(value) for name, value in inputs.items()}
+        cases.append((decided_scheme == each.key, _json(readable)))
+    return row, source_from, case(*cases)
+
+
+def _digits(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    return cast(func.trim_scale(cast(value, Numeric)), Text)
 
 
 def _json(values: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
@@ -104,7 +130,8 @@ def _json(values: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
 
 def _evaluate(schemes: Sequence[Scheme], *, ranged: bool) -> Select[Any]:
     """Decide, compare with what stands, write what differs and why. Returns what each customer is afterwards."""
-    decisions = _decisions(schemes, ranged=ranged)
+    limits = {each.key: breakpoint_columns(each.key, each.document) for each in schemes}
+    decisions = _decisions(schemes, limits, ranged=ranged)
     decided = union_all(
         *(
             select(
@@ -115,7 +142,6 @@ def _evaluate(schemes: Sequence[Scheme], *, ranged: bool) -> Select[Any]:
                 decisions.c[f"{each.key}_fit"].label("breakpoints_id"),
                 decisions.c[f"{each.key}_class"].label("decided"),
                 decisions.c[f"{each.key}_score"].label("score"),
-                decisions.c[f"{each.key}_inputs"].label("inputs"),
             )
             for each in schemes
         )
@@ -136,12 +162,12 @@ def _evaluate(schemes: Sequence[Scheme], *, ranged: bool) -> Select[Any]:
         )
         .cte("moved")
     )
-    return _write(moved, decided, ranged=ranged)
+    return _write(schemes, limits, moved, decided, ranged=ranged)
 
 
-def _write(moved: CTE, decided: CTE, *, ranged: bool) -> Select[Any]:
+def _write(schemes: Sequence[Scheme], limits: Limits, moved: CTE, decided: CTE, *, ranged: bool) -> Select[Any]:
     at = bindparam("at", type_=DateTime(timezone=True))
-    changes = or_(moved.c.before.is_distinct_from(moved.c.decided))
+    changes = moved.c.before.is_distinct_from(moved.c.decided)
     if ranged:
         # The lock makes whoever comes later wait; the revision makes sure nobody came before.
         locked = (
@@ -199,6 +225,7 @@ def _write(moved: CTE, decided: CTE, *, ranged: bool) -> Select[Any]:
         .returning(customer_class.c.customer_id)
         .cte("left_scheme")
     )
+    facts, facts_from, inputs = _inputs(schemes, limits, moved.c.scheme)
     logged = (
         insert(class_change)
         .from_select(
@@ -226,12 +253,14 @@ def _write(moved: CTE, decided: CTE, *, ranged: bool) -> Select[Any]:
                 AS_OF,
                 moved.c.version,
                 moved.c.breakpoints_id,
-                moved.c.inputs,
+                inputs,
                 moved.c.score,
                 bindparam("cause", type_=Text),
                 bindparam("actor", type_=Text),
                 bindparam("correlation_id", type_=Text),
-            ).where(changes, mine),
+            )
+            .select_from(facts_from.join(moved, moved.c.customer_id == facts.c.customer_id))
+            .where(changes, mine),
         )
         .returning(class_change.c.customer_id)
         .cte("logged")

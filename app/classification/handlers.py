@@ -4,7 +4,12 @@ from typing import Any
 
 from app.classification import refresh
 from app.classification.engine import Cause, evaluate, share_evaluation
-from app.classification.recalculations import enqueue_after_import, run_nightly, run_recalculation
+from app.classification.recalculations import (
+    enqueue_after_import,
+    recalculation_died,
+    run_nightly,
+    run_recalculation,
+)
 from app.classification.schemes import published
 from app.core import clock
 from app.core.db import WriteSession
@@ -43,4 +48,5 @@ HANDLERS: dict[type[Any], Any] = {
     ImportCompleted: on_import,
 }
 JOBS = {"recalculations.run": run_recalculation, "recalculations.nightly": run_nightly}
+DEAD_LETTERS = {"recalculations.run": recalculation_died}
 SCHEDULES = [Schedule("recalculations.nightly", "15 2 * * *")]

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Text, and_, cast, func, literal, select, tuple_
-from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy.dialects.postgresql import JSON, distinct_on
 
 from app.classification.models import breakpoints, class_change, customer_class, customer_metrics, recalculation, scheme
 from app.core import clock
@@ -85,7 +85,7 @@ async def classes_at(session: ReadSession, customer_id: UUID, at: datetime) -> l
     h = class_change.c
     rows = await session.all(
         select(h.scheme, h.to_class, h.score, h.at.label("since"), h.as_of, h.version, h.breakpoints_id)
-        .distinct(h.scheme)
+        .ext(distinct_on(h.scheme))
         .where(h.customer_id == customer_id, h.at <= at)
         .order_by(h.scheme, h.at.desc(), h.id.desc())
     )

@@ -19,7 +19,7 @@ from app.classification import fitting, refresh, schemes
 from app.classification.engine import Cause, Evaluation, evaluate
 from app.classification.models import dirty_customer, recalculation, scheme
 from app.core import audit, clock
-from app.core.db import Database, Record, WriteSession
+from app.core.db import Record, WriteSession
 from app.core.errors import Conflict, Invalid, NotFound, Problem
 from app.core.jobs import Hopeless, Interrupted, JobContext, enqueue
 from app.core.settings import get_settings
@@ -133,9 +133,9 @@ async def run_recalculation(context: JobContext) -> None:
         except _Cancelled:
             return
         except (Problem, asyncpg.DataError) as error:
-            await _end(context.database, recalculation_id, "failed", str(error))
             raise Hopeless(str(error)) from error
-        await _end(context.database, recalculation_id, "completed", None)
+        async with context.database.transaction() as session:
+            await _end(session, recalculation_id, "completed", None)
 
 
 async def _population(session: WriteSession, recalculation_id: UUID) -> int:
@@ -145,14 +145,18 @@ async def _population(session: WriteSession, recalculation_id: UUID) -> int:
     return await customer_count(session)
 
 
-async def _end(database: Database, recalculation_id: UUID, status: str, error: str | None) -> None:
-    async with database.transaction() as session:
-        r = recalculation.c
-        await session.execute(
-            update(recalculation)
-            .where(r.id == recalculation_id, r.status == "running")
-            .values(status=status, error=error, finished_at=func.now())
-        )
+async def recalculation_died(session: WriteSession, payload: dict[str, Any], reason: str) -> None:
+    """The job is dead: so is the recalculation, and it says why."""
+    await _end(session, UUID(payload["recalculation_id"]), "failed", reason)
+
+
+async def _end(session: WriteSession, recalculation_id: UUID, status: str, error: str | None) -> None:
+    r = recalculation.c
+    await session.execute(
+        update(recalculation)
+        .where(r.id == recalculation_id, r.status == "running")
+        .values(status=status, error=error, finished_at=func.now())
+    )
 
 
 @asynccontextmanager

@@ -60,6 +60,8 @@ class JobContext:
 
 
 Handler = Callable[[JobContext], Awaitable[None]]
+DeadLetter = Callable[[WriteSession, dict[str, Any], str], Awaitable[None]]
+"""Told, in the transaction that declares a job dead, its payload and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,17 @@ class Worker:
     """Runs jobs and schedules until told to stop; survives the database going away."""
 
     def __init__(
-        self, database: Database, handlers: Mapping[str, Handler], schedules: list[Schedule], *, concurrency: int
+        self,
+        database: Database,
+        handlers: Mapping[str, Handler],
+        schedules: list[Schedule],
+        *,
+        concurrency: int,
+        dead_letters: Mapping[str, DeadLetter] | None = None,
     ) -> None:
         self._database = database
         self._handlers = handlers
+        self._dead_letters = dead_letters or {}
         self._schedules = schedules
         self._concurrency = concurrency
         self._stopping = asyncio.Event()
@@ -180,12 +189,12 @@ class Worker:
             raise RetryRequested(timedelta(0), "the worker stopped") from None
         except Hopeless as error:
             outcome = "dead"
-            await self._end(job_id, "dead", str(error))
+            await self._bury(job_id, started, str(error))
         except Exception as error:
             outcome = "failed"
             log.error("job.failed", job=name, job_id=str(job_id), starts=started["starts"], exc_info=error)
             if started["starts"] >= MAX_STARTS:
-                await self._end(job_id, "dead", f"failed {MAX_STARTS} times: {type(error).__name__}")
+                await self._bury(job_id, started, f"failed {MAX_STARTS} times: {type(error).__name__}")
                 return
             await self._end(job_id, "queued", type(error).__name__)
             raise RetryRequested(timedelta(seconds=2 ** started["starts"]), type(error).__name__) from error
@@ -202,10 +211,19 @@ class Worker:
                 .returning(job.c.name, job.c.payload, job.c.correlation_id, job.c.starts)
             )
             if row is not None and row["starts"] > MAX_STARTS:
-                await session.execute(_ended(job_id, "dead", f"its worker died {MAX_STARTS} times"))
-                log.error("job.dead", job=row["name"], job_id=str(job_id))
+                await self._declare_dead(session, job_id, row, f"its worker died {MAX_STARTS} times")
                 return None
             return row
+
+    async def _bury(self, job_id: UUID, started: Any, reason: str) -> None:
+        async with self._database.transaction() as session:
+            await self._declare_dead(session, job_id, started, reason)
+
+    async def _declare_dead(self, session: WriteSession, job_id: UUID, started: Any, reason: str) -> None:
+        log.error("job.dead", job=started["name"], job_id=str(job_id), reason=reason)
+        await session.execute(_ended(job_id, "dead", reason))
+        if (told := self._dead_letters.get(started["name"])) is not None:
+            await told(session, started["payload"], reason)
 
     async def _end(self, job_id: UUID, status: str, error: str | None) -> None:
         async with self._database.transaction() as session:

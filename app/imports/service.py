@@ -116,8 +116,12 @@ def document(text: str | None, field: str) -> object:
         return None
     try:
         found: object = json.loads(text)
+        again = json.dumps(found, ensure_ascii=False)
+        again.encode()
     except (ValueError, RecursionError) as error:
         raise Invalid.at(f"/body/{field}", "This is no JSON") from error
+    if "\\u0000" in again:
+        raise Invalid.at(f"/body/{field}", "The character NUL is not accepted")
     return found
 
 
@@ -126,7 +130,7 @@ async def _insert(session: WriteSession, actor: Actor, upload: Upload, order: Or
         insert(imports)
         .values(
             kind=order.kind,
-            file_name=upload.file_name[:200] or None,
+            file_name="".join(filter(str.isprintable, upload.file_name))[:200] or None,
             plan=how.as_json(),
             dry_run=order.dry_run,
             requested_by=actor.id,
