@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Date, Numeric, Text, cast, literal, select
 from app.classification.metrics import MEDIAN_GAP, METRICS, Source
 from app.classification.models import breakpoints, customer_metrics, scheme
 from app.core import clock
-from app.core.bounds import plain_decimal
+from app.core.bounds import money_text, plain_decimal
 from app.core.db import ReadSession
 
 
@@ -58,4 +58,4 @@ def _readable(value: str | None, unit: str) -> str | None:
         return None
     if unit == "instant":
         return datetime.fromisoformat(value).isoformat()
-    return plain_decimal(Decimal(value))
+    return money_text(Decimal(value)) if unit == "money" else plain_decimal(Decimal(value))

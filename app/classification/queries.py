@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Text, and_, cast, func, literal, select, tuple_
-from sqlalchemy.dialects.postgresql import JSON, distinct_on
+from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by, distinct_on
 
 from app.classification.models import breakpoints, class_change, customer_class, customer_metrics, recalculation, scheme
 from app.core import clock
@@ -21,7 +21,10 @@ READ = "classes:read"
 classes_of_customer = (
     select(
         func.coalesce(
-            func.json_object_agg(customer_class.c.scheme, customer_class.c.class_), cast(literal("{}", Text), JSON)
+            func.json_object_agg(
+                customer_class.c.scheme, aggregate_order_by(customer_class.c.class_, customer_class.c.scheme)
+            ),
+            cast(literal("{}", Text), JSON),
         )
     )
     .where(customer_class.c.customer_id == customer.c.id)

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import structlog
 from sqlalchemy import func, insert, select, update
 
@@ -132,8 +131,8 @@ async def run_recalculation(context: JobContext) -> None:
             await _Run(context, run).finish()
         except _Cancelled:
             return
-        except (Problem, asyncpg.DataError) as error:
-            raise Hopeless(str(error)) from error
+        except Problem as problem:
+            raise Hopeless(problem.detail or problem.title) from problem
         async with context.database.transaction() as session:
             await _end(session, recalculation_id, "completed", None)
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from app.classification.definitions import Document
-from app.core.bounds import Count, DecimalText, In, Instant, Key, Out
+from app.core.bounds import Count, In, Instant, Key, Money, Out
 
 AsOf = Instant | date
 Score = dict[str, int | None]
@@ -38,7 +38,7 @@ class ClassCount(Out):
     name: str = Field(alias="class")
     customers: Count
     share: float
-    monetary: DecimalText
+    monetary: Money
     monetary_share: float
 
 

@@ -74,6 +74,12 @@ def plain_decimal(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def money_text(value: Decimal) -> str:
+    """An amount as people write it: two places at least, no trailing zeros beyond them."""
+    whole, _, cents = plain_decimal(value).partition(".")
+    return f"{whole}.{cents:0<2}"
+
+
 Printable = AfterValidator(printable)
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), Printable]
@@ -90,6 +96,7 @@ DecimalText = Annotated[
     PlainSerializer(plain_decimal, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "decimal", "maxLength": 24, "examples": ["99.90"]}),
 ]
+Money = Annotated[DecimalText, PlainSerializer(money_text, return_type=str, when_used="json")]
 PositiveDecimal = Annotated[DecimalText, Field(gt=0)]
 Count = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 Id = UUID

@@ -7,7 +7,18 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from app.core.bounds import CurrencyCode, DecimalText, In, Instant, Line, Out, PositiveDecimal, Reference, plain_decimal
+from app.core.bounds import (
+    CurrencyCode,
+    DecimalText,
+    In,
+    Instant,
+    Line,
+    Money,
+    Out,
+    PositiveDecimal,
+    Reference,
+    plain_decimal,
+)
 
 PurchaseKind = Literal["purchase", "refund"]
 Rate = Annotated[
@@ -59,7 +70,7 @@ class LineOut(Out):
     product_name: str | None
     category: str | None
     quantity: DecimalText
-    amount: DecimalText
+    amount: Money
 
 
 class PurchaseOut(Out):
@@ -69,9 +80,9 @@ class PurchaseOut(Out):
     customer_id: UUID
     order_ref: str | None
     occurred_at: datetime
-    amount: DecimalText
+    amount: Money
     currency: str
-    base_amount: DecimalText = Field(description="base currency; a refund is negative")
+    base_amount: Money = Field(description="base currency; a refund is negative")
     kind: PurchaseKind
     lines: list[LineOut]
 
