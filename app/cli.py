@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import FrameType
@@ -119,7 +119,8 @@ def _serve(url: str, settings: Settings, *, host: str, port: int, worker: bool) 
             h11_max_incomplete_event_size=64 * 1024,
         )
     )
-    server.run()
+    with suppress(SystemExit, KeyboardInterrupt):  # the signal that stopped it, raised again by uvicorn
+        server.run()
     if not server.started:
         raise SystemExit(1)
 
