@@ -41,12 +41,9 @@ from app.classification.compile import breakpoint_columns, expression
 from app.classification.definitions import Document
 from app.classification.metrics import INSTANTS, Source
 from app.classification.models import class_change, customer_class, customer_metrics
-from app.classification.refresh import AS_OF, AS_OF_DAY, Range, Scope, scope_params, within
+from app.classification.refresh import AS_OF, AS_OF_DAY, EVALUATION_LOCK, Range, Scope, scope_params, within
 from app.core import clock
 from app.core.db import Prepared, WriteSession
-
-EVALUATION_LOCK = 0x57A7A
-"""Advisory lock: shared by whoever evaluates in a request, exclusive for whoever puts new breakpoints in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,14 +322,6 @@ async def _lock_metrics(session: WriteSession, ids: Sequence[UUID]) -> None:
     )
 
 
-async def share_evaluation(session: WriteSession) -> None:
-    """Hold off new breakpoints until this transaction has ended."""
-    await session.all(_SHARE)
-
-
 async def exclude_evaluation(session: WriteSession) -> None:
     """Wait until no request evaluates with the breakpoints so far; the next ones wait for this commit."""
     await session.all(select(func.pg_advisory_xact_lock(EVALUATION_LOCK)))
-
-
-_SHARE = Prepared(select(func.pg_advisory_xact_lock_shared(literal(EVALUATION_LOCK, Integer))))

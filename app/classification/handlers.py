@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.classification import refresh
-from app.classification.engine import Cause, evaluate, share_evaluation
+from app.classification.engine import Cause, evaluate
 from app.classification.recalculations import (
     enqueue_after_import,
     recalculation_died,
@@ -21,7 +21,6 @@ from app.purchases.events import PurchaseRecorded, PurchasesImported
 
 async def on_fact(session: WriteSession, event: PurchaseRecorded | CustomerCreated) -> dict[str, Any]:
     """Measure and classify the one customer again, in the transaction of the fact."""
-    await share_evaluation(session)
     as_of = clock.business_now()
     evaluation = await published(session)
     await refresh.refresh_metrics(session, [event.customer_id], as_of=as_of)

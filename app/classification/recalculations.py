@@ -22,7 +22,7 @@ from app.core.db import Record, WriteSession
 from app.core.errors import Conflict, Invalid, NotFound, Problem
 from app.core.jobs import Hopeless, Interrupted, JobContext, enqueue
 from app.core.settings import get_settings
-from app.customers.queries import customer_count, nth_customer_after
+from app.customers.queries import customer_count, hold, nth_customer_after
 from app.identity.actor import Actor
 from app.imports.events import ImportCompleted
 
@@ -250,6 +250,7 @@ class _Run:
             async with self.database.transaction(correlation_id=self.cause.correlation_id) as session:
                 ids = await refresh.take_dirty(session, CHUNK)
                 if ids:
+                    await hold(session, ids)
                     await refresh.refresh_metrics(session, ids, as_of=self.as_of)
                     await evaluate(session, evaluation, ids, as_of=self.as_of, cause=self.cause)
             if not ids:

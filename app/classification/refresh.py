@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     DateTime,
+    Integer,
     and_,
     any_,
     bindparam,
@@ -33,6 +34,9 @@ from app.classification.models import customer_metrics, dirty_customer
 from app.core.db import Prepared, WriteSession
 from app.customers.queries import customer_ids_between
 from app.purchases.queries import purchase_totals
+
+EVALUATION_LOCK = 0x57A7A
+"""Advisory lock: shared by whoever evaluates single customers, exclusive for whoever puts breakpoints in force."""
 
 AS_OF = bindparam("as_of", type_=DateTime(timezone=True))
 AS_OF_DAY = bindparam("as_of_day", type_=Date)
@@ -81,7 +85,11 @@ def _fresh(*, ranged: bool) -> CTE:
 
 @lru_cache
 def _refresh_some() -> Prepared:
-    """The customers named by `ids`: always written, so that whoever computes from older rows notices."""
+    """The customers named by `ids`: always written, so that whoever computes from older rows notices.
+
+    In passing, holds off new breakpoints until the transaction ends (see `engine.exclude_evaluation`): the
+    statement that decides comes after this one, so its snapshot holds the breakpoints that stay in force.
+    """
     fresh = _fresh(ranged=False)
     rows = select(fresh.c.customer_id, *(fresh.c[name] for name in _MEASURES), AS_OF)
     statement = upsert(customer_metrics).from_select(["customer_id", *_MEASURES, "as_of"], rows)
@@ -89,7 +97,7 @@ def _refresh_some() -> Prepared:
     return Prepared(
         statement.on_conflict_do_update(
             index_elements=["customer_id"], set_={**values, "revision": customer_metrics.c.revision + 1}
-        ).returning(customer_metrics.c.customer_id)
+        ).returning(func.pg_advisory_xact_lock_shared(literal(EVALUATION_LOCK, Integer)))
     )
 
 

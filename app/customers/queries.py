@@ -1,17 +1,17 @@
 """SELECTs over the customer record."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Select, bindparam, func, select
+from sqlalchemy import BindParameter, Select, any_, bindparam, func, literal, select
 from sqlalchemy import Uuid as UuidType
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.core.db import Prepared, ReadSession, WriteSession
-from app.core.errors import NotFound
+from app.core.db import ReadSession, WriteSession
 from app.customers.document import visible_to
 from app.customers.models import customer
-from app.identity.actor import Actor, Scope
-from app.identity.scopes import scope_params
+from app.identity.actor import Actor
 
 
 def customer_ids_between(after: BindParameter[Any], up_to: BindParameter[Any]) -> Select[Any]:
@@ -31,18 +31,20 @@ async def nth_customer_after(session: ReadSession, after: UUID, n: int) -> UUID 
     return rows[0]["id"] if rows else None
 
 
-_locks: dict[Scope | None, Prepared] = {}
+def held(actor: Actor, permission: str) -> Select[Any]:
+    """The customer `:customer_id`, its row held until the transaction ends; no row out of the permission's reach."""
+    return (
+        select(customer.c.id)
+        .where(customer.c.id == bindparam("customer_id", type_=UuidType), visible_to(actor, permission))
+        .with_for_update(key_share=True)
+    )
 
 
-async def lock_visible(session: WriteSession, actor: Actor, customer_id: UUID, permission: str) -> None:
-    """Hold the customer's row until the transaction ends; `NotFound` when the permission does not reach it."""
-    scope = actor.scope(permission)
-    prepared = _locks.get(scope)
-    if prepared is None:
-        prepared = _locks[scope] = Prepared(
-            select(customer.c.id)
-            .where(customer.c.id == bindparam("customer_id", type_=UuidType), visible_to(actor, permission))
-            .with_for_update(key_share=True)
-        )
-    if await session.first(prepared, {"customer_id": customer_id, **scope_params(actor)}) is None:
-        raise NotFound("There is no such customer among those you may see")
+async def hold(session: WriteSession, customer_ids: Sequence[UUID]) -> None:
+    """Hold these customers' rows until the transaction ends, in key order, so that nobody waits in a circle."""
+    await session.all(
+        select(customer.c.id)
+        .where(customer.c.id == any_(literal(list(customer_ids), ARRAY(UuidType))))
+        .order_by(customer.c.id)
+        .with_for_update(key_share=True)
+    )

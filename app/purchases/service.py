@@ -2,23 +2,25 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import BigInteger, Integer, Numeric, Text, bindparam, func, insert, select
+from sqlalchemy import BigInteger, Integer, Numeric, Select, Text, bindparam, func, insert, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import TypeEngine
 
 from app.core import audit, clock
+from app.core.bounds import MAX_AMOUNT
 from app.core.db import Prepared, ReadSession, Record, WriteSession
-from app.core.errors import Conflict, Invalid
+from app.core.errors import Conflict, Invalid, NotFound
 from app.core.events import publish
 from app.core.settings import get_settings
-from app.customers.queries import lock_visible
-from app.identity.actor import Actor
+from app.customers.queries import held
+from app.identity.actor import Actor, Scope
+from app.identity.scopes import scope_params
+from app.purchases.currencies import CODES
 from app.purchases.events import PurchaseRecorded
 from app.purchases.models import exchange_rate, purchase, purchase_line
 from app.purchases.money import RATE_DAYS, content_hash, in_base_currency, is_too_late
@@ -35,15 +37,15 @@ class OrderRecorded(Conflict):
 async def record(session: WriteSession, actor: Actor, customer_id: UUID, body: PurchaseIn) -> dict[str, Any]:
     """Record a purchase; whoever hears of it (classification) joins the transaction.
 
-    Raises `Invalid` for a date more than a day ahead, an unknown currency or lines that do not add up,
+    The customer's row is held from here on: two purchases of one customer follow each other. Raises `NotFound` out
+    of the actor's reach, `Invalid` for a date more than a day ahead, an unknown currency or lines that do not add up,
     `OrderRecorded` when the order was recorded before.
     """
     _check(body)
     currency = body.currency or get_settings().currency
     day = clock.business_day(body.occurred_at)
     rate = await rate_on(session, currency, day)
-    await lock_visible(session, actor, customer_id, WRITE)
-    row = await _insert(session, customer_id, body, currency, day, rate)
+    row = await _insert(session, actor, customer_id, body, currency, day, rate)
     audit.record(
         session,
         actor,
@@ -69,8 +71,14 @@ def _check(body: PurchaseIn) -> None:
         raise Invalid.at("/body/occurred_at", "this lies more than a day in the future")
     if body.kind == "refund" and not body.amount:
         raise Invalid.at("/body/amount", "a refund of nothing is no refund")
+    _check_currency(body.currency or get_settings().currency, "/body/currency")
     if body.lines and sum(line.amount for line in body.lines) != body.amount:
         raise Invalid.at("/body/lines", "the lines' amounts must add up to the purchase's amount")
+
+
+def _check_currency(code: str, pointer: str) -> None:
+    if code not in CODES and code != get_settings().currency:
+        raise Invalid.at(pointer, f"{code} is no currency of ISO 4217 such as EUR")
 
 
 async def rate_on(session: ReadSession, currency: str, day: date) -> Decimal:
@@ -92,12 +100,18 @@ async def rate_on(session: ReadSession, currency: str, day: date) -> Decimal:
 
 
 async def _insert(
-    session: WriteSession, customer_id: UUID, body: PurchaseIn, currency: str, day: date, rate: Decimal
+    session: WriteSession,
+    actor: Actor,
+    customer_id: UUID,
+    body: PurchaseIn,
+    currency: str,
+    day: date,
+    rate: Decimal,
 ) -> Record:
     lines = body.lines or [LineIn(amount=body.amount)]
     try:
         row = await session.first(
-            _insertion(),
+            _insertion(actor),
             {
                 "customer_id": customer_id,
                 "order_ref": body.order_ref,
@@ -106,13 +120,15 @@ async def _insert(
                 "occurred_on": day,
                 "amount": body.amount,
                 "currency": currency,
-                "base_amount": in_base_currency(body.amount, rate, body.kind),
+                "base_amount": base_amount,
                 **_line_arrays(lines, body),
+                **scope_params(actor),
             },
         )
     except asyncpg.UniqueViolationError as error:
         raise OrderRecorded.at("/body/order_ref", f"the {body.kind} {body.order_ref} is recorded already") from error
-    assert row is not None
+    if row is None:
+        raise NotFound("There is no such customer among those you may see")
     return row
 
 
@@ -134,13 +150,26 @@ def _line_arrays(lines: list[LineIn], body: PurchaseIn) -> dict[str, list[Any]]:
     }
 
 
-@lru_cache
-def _insertion() -> Prepared:
+_insertions: dict[Scope | None, Prepared] = {}
+
+
+def _insertion(actor: Actor) -> Prepared:
+    """One statement for the actor's scope: hold the customer, insert the purchase and its lines."""
+    scope = actor.scope(WRITE)
+    if scope not in _insertions:
+        _insertions[scope] = Prepared(_insert_held(actor))
+    return _insertions[scope]
+
+
+def _insert_held(actor: Actor) -> Select[Any]:
     types = {c.name: c.type for c in purchase.columns}
-    names = ["customer_id", "order_ref", "kind", "occurred_at", "occurred_on", "amount", "currency", "base_amount"]
+    customer = held(actor, WRITE).cte("held")
+    names = ["order_ref", "kind", "occurred_at", "occurred_on", "amount", "currency", "base_amount"]
     recorded = (
         insert(purchase)
-        .values({name: bindparam(name, type_=types[name]) for name in names})
+        .from_select(
+            ["customer_id", *names], select(customer.c.id, *(bindparam(name, type_=types[name]) for name in names))
+        )
         .returning(*purchase.columns)
         .cte("recorded")
     )
@@ -178,7 +207,7 @@ def _insertion() -> Prepared:
         )
         .cte("written")
     )
-    return Prepared(select(recorded).add_cte(written))
+    return select(recorded).add_cte(written)
 
 
 async def put_rates(session: WriteSession, actor: Actor, rates: list[ExchangeRate]) -> None:
@@ -186,6 +215,7 @@ async def put_rates(session: WriteSession, actor: Actor, rates: list[ExchangeRat
     for index, rate in enumerate(rates):
         if rate.currency == get_settings().currency:
             raise Invalid.at(f"/body/rates/{index}/currency", "the base currency has no rate")
+        _check_currency(rate.currency, f"/body/rates/{index}/currency")
         statement = upsert(exchange_rate).values(currency=rate.currency, day=rate.day, rate=rate.rate)
         await session.execute(
             statement.on_conflict_do_update(
