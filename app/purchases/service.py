@@ -45,7 +45,10 @@ async def record(session: WriteSession, actor: Actor, customer_id: UUID, body: P
     currency = body.currency or get_settings().currency
     day = clock.business_day(body.occurred_at)
     rate = await rate_on(session, currency, day)
-    row = await _insert(session, actor, customer_id, body, currency, day, rate)
+    base_amount = in_base_currency(body.amount, rate, body.kind)
+    if abs(base_amount) >= MAX_AMOUNT:
+        raise Invalid.at("/body/amount", f"in {get_settings().currency} this has more than 14 digits before the point")
+    row = await _insert(session, actor, customer_id, body, currency, day, base_amount)
     audit.record(
         session,
         actor,
@@ -106,7 +109,7 @@ async def _insert(
     body: PurchaseIn,
     currency: str,
     day: date,
-    rate: Decimal,
+    base_amount: Decimal,
 ) -> Record:
     lines = body.lines or [LineIn(amount=body.amount)]
     try:
