@@ -1,6 +1,6 @@
 """Use-cases of the customer record: create, change, delete, and upsert by identity."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,10 @@ from app.identity.actor import Actor
 
 WRITE = "customers:write"
 DELETE = "customers:delete"
+VALUE = frozenset({"value"})
+
+Identity = tuple[str, str]
+"""Kind and value, in the spelling by which they are unique."""
 
 
 class IdentityTaken(Conflict):
@@ -30,27 +34,32 @@ class IdentityTaken(Conflict):
     title = "Another customer has this identity"
 
 
-async def create(session: WriteSession, actor: Actor, body: CustomerIn) -> UUID:
-    """Create a customer; without owner and unit it belongs to who creates it. Raises `IdentityTaken`."""
+async def create(session: WriteSession, actor: Actor, body: CustomerIn, *, at: str = "/body") -> UUID:
+    """Create a customer; without owner and unit it belongs to who creates it. Raises `IdentityTaken`.
+
+    `at` is where the body stands in the request: problems point below it.
+    """
+    identities = _normal_identities(body.identities, at)
     values = body.model_dump(exclude={"identities"})
     if actor.kind == "user" and values["owner_id"] is None:
         values["owner_id"] = actor.id
     if values["unit_id"] is None and actor.unit_ids:
         values["unit_id"] = actor.unit_ids[0]
-    await _check_company(session, actor, values)
-    customer_id = await _insert(session, values)
+    await _check_company(session, actor, values, at)
+    customer_id = await _insert(session, values, at)
     await _check_reach(session, actor, customer_id)
-    await add_identities(session, customer_id, body.identities)
-    audit.record(session, actor, "customer.created", "customer", customer_id, after=values, personal=PERSONAL)
+    await _add_identities(session, customer_id, identities)
+    after = {**values, "identities": len(identities)}
+    audit.record(session, actor, "customer.created", "customer", customer_id, after=after, personal=PERSONAL)
     await publish(session, CustomerCreated(customer_id))
     return customer_id
 
 
-async def _insert(session: WriteSession, values: dict[str, Any]) -> UUID:
+async def _insert(session: WriteSession, values: dict[str, Any], at: str) -> UUID:
     try:
         row = await session.first(insert(customer).values(**values).returning(customer.c.id))
     except asyncpg.ForeignKeyViolationError as error:
-        raise _unknown_reference(error) from error
+        raise _unknown_reference(error, at) from error
     assert row is not None
     return UUID(str(row["id"]))
 
@@ -64,11 +73,13 @@ async def change(
     await _apply(session, actor, before, body.model_dump(exclude_unset=True))
 
 
-async def _apply(session: WriteSession, actor: Actor, before: Record, values: dict[str, Any]) -> bool:
+async def _apply(
+    session: WriteSession, actor: Actor, before: Record, values: dict[str, Any], *, at: str = "/body"
+) -> bool:
     was, becomes = audit.changed(before, values)
     if not becomes:
         return False
-    await _check_company(session, actor, becomes)
+    await _check_company(session, actor, becomes, at)
     try:
         await session.execute(
             update(customer)
@@ -76,7 +87,7 @@ async def _apply(session: WriteSession, actor: Actor, before: Record, values: di
             .values(**becomes, version=customer.c.version + 1, updated_at=func.now())
         )
     except asyncpg.ForeignKeyViolationError as error:
-        raise _unknown_reference(error) from error
+        raise _unknown_reference(error, at) from error
     if becomes.keys() & {"owner_id", "unit_id"}:
         await _check_reach(session, actor, before["id"])
     audit.record(
@@ -97,88 +108,103 @@ async def remove(session: WriteSession, actor: Actor, customer_id: UUID, *, expe
 
 async def upsert_batch(session: WriteSession, actor: Actor, bodies: Sequence[BatchCustomer]) -> list[dict[str, Any]]:
     """Create or change each, found by any of its identities; all or nothing."""
-    known = await _customers_by_identity(session, [i for body in bodies for i in body.identities])
+    places = [f"/body/customers/{index}" for index in range(len(bodies))]
+    given = [_normal_identities(body.identities, at) for body, at in zip(bodies, places, strict=True)]
+    known = await _customers_by_identity(session, {identity for each in given for identity in each})
     outcomes = []
-    for index, body in enumerate(bodies):
-        keys = [_normal(identity, f"/body/customers/{index}/identities") for identity in body.identities]
-        found = {known[key] for key in keys if key in known}
-        if len(found) > 1:
-            raise IdentityTaken.at(f"/body/customers/{index}/identities", "these identities belong to two customers")
-        if not found:
-            customer_id = await create(session, actor, body)
-            known |= dict.fromkeys(keys, customer_id)
-            outcomes.append({"index": index, "id": customer_id, "outcome": "created"})
-            continue
-        customer_id = found.pop()
-        try:
-            before = await _locked(session, actor, customer_id, WRITE)
-        except NotFound:
-            raise IdentityTaken.at(f"/body/customers/{index}/identities", "another customer has one of these") from None
-        changed = await _apply(session, actor, before, body.model_dump(exclude_unset=True, exclude={"identities"}))
-        added = [identity for identity, key in zip(body.identities, keys, strict=True) if key not in known]
-        await add_identities(session, customer_id, added)
-        known |= dict.fromkeys(keys, customer_id)
-        outcomes.append({"index": index, "id": customer_id, "outcome": "updated" if changed or added else "unchanged"})
+    for index, (body, at, identities) in enumerate(zip(bodies, places, given, strict=True)):
+        customer_id, outcome = await _upsert(session, actor, body, identities, known, at)
+        known |= dict.fromkeys(identities, customer_id)
+        outcomes.append({"index": index, "id": customer_id, "outcome": outcome})
     return outcomes
+
+
+async def _upsert(
+    session: WriteSession,
+    actor: Actor,
+    body: BatchCustomer,
+    identities: Mapping[Identity, str],
+    known: Mapping[Identity, UUID],
+    at: str,
+) -> tuple[UUID, str]:
+    found = {known[identity] for identity in identities if identity in known}
+    if len(found) > 1:
+        raise IdentityTaken.at(f"{at}/identities", "these identities belong to two customers")
+    if not found:
+        return await create(session, actor, body, at=at), "created"
+    customer_id = found.pop()
+    try:
+        before = await _locked(session, actor, customer_id, WRITE)
+    except NotFound:
+        raise IdentityTaken.at(f"{at}/identities", "another customer has one of these") from None
+    values = body.model_dump(exclude_unset=True, exclude={"identities"})
+    changed = await _apply(session, actor, before, values, at=at)
+    added = {identity: pointer for identity, pointer in identities.items() if identity not in known}
+    await _give(session, actor, customer_id, added)
+    return customer_id, "updated" if changed or added else "unchanged"
 
 
 async def add_identity(session: WriteSession, actor: Actor, customer_id: UUID, body: IdentityIn) -> None:
     """Give the customer another identity. Raises `IdentityTaken`."""
     await _locked(session, actor, customer_id, WRITE)
-    await add_identities(session, customer_id, [body])
+    await _give(session, actor, customer_id, {_normal(body.kind, body.value, "/body/value"): "/body/value"})
+
+
+async def _give(session: WriteSession, actor: Actor, customer_id: UUID, identities: Mapping[Identity, str]) -> None:
+    """Identities for a customer that is there already: a change like any other."""
+    if not identities:
+        return
+    await _add_identities(session, customer_id, identities)
+    for kind, value in identities:
+        after = {"kind": kind, "value": value}
+        audit.record(session, actor, "customer.identity_added", "customer", customer_id, after=after, personal=VALUE)
     await _touch(session, customer_id)
-    after = {"kind": body.kind, "value": body.value}
-    audit.record(
-        session, actor, "customer.identity_added", "customer", customer_id, after=after, personal=frozenset({"value"})
-    )
 
 
 async def remove_identity(session: WriteSession, actor: Actor, customer_id: UUID, kind: str, value: str) -> None:
-    """Take an identity from the customer."""
+    """Take an identity, in whatever spelling, from the customer."""
     await _locked(session, actor, customer_id, WRITE)
+    _, spelled = _normal(kind, value, "/query/value")
     i = customer_identity.c
     gone = await session.execute(
-        delete(customer_identity).where(i.kind == kind, i.value == value, i.customer_id == customer_id)
+        delete(customer_identity).where(i.kind == kind, i.value == spelled, i.customer_id == customer_id)
     )
     if not gone:
         raise NotFound("The customer has no such identity")
+    before = {"kind": kind, "value": spelled}
+    audit.record(session, actor, "customer.identity_removed", "customer", customer_id, before=before, personal=VALUE)
     await _touch(session, customer_id)
-    before = {"kind": kind, "value": value}
-    audit.record(
-        session,
-        actor,
-        "customer.identity_removed",
-        "customer",
-        customer_id,
-        before=before,
-        personal=frozenset({"value"}),
-    )
 
 
-async def add_identities(session: WriteSession, customer_id: UUID, identities: Sequence[IdentityIn]) -> None:
-    """Insert identities in their normal spelling. Raises `IdentityTaken` when one belongs to somebody."""
-    for index, identity in enumerate(identities):
-        kind, value = _normal(identity, f"/body/identities/{index}")
+async def _add_identities(session: WriteSession, customer_id: UUID, identities: Mapping[Identity, str]) -> None:
+    for (kind, value), pointer in identities.items():
         try:
             await session.execute(insert(customer_identity).values(kind=kind, value=value, customer_id=customer_id))
         except asyncpg.UniqueViolationError as error:
-            raise IdentityTaken.at(f"/body/identities/{index}", "another customer has this identity") from error
+            raise IdentityTaken.at(pointer, "a customer has this identity already") from error
 
 
-def _normal(identity: IdentityIn, pointer: str) -> tuple[str, str]:
+def _normal_identities(identities: Sequence[IdentityIn], at: str) -> dict[Identity, str]:
+    """Each identity once, in the spelling by which it is unique, with where it stands in the request."""
+    found: dict[Identity, str] = {}
+    for index, identity in enumerate(identities):
+        pointer = f"{at}/identities/{index}"
+        found.setdefault(_normal(identity.kind, identity.value, f"{pointer}/value"), pointer)
+    return found
+
+
+def _normal(kind: str, value: str, pointer: str) -> Identity:
     try:
-        return identity.kind, normal_identity(identity.kind, identity.value, get_settings().phone_region)
+        return kind, normal_identity(kind, value, get_settings().phone_region)
     except ValueError as error:
-        raise Invalid.at(f"{pointer}/value", str(error)) from error
+        raise Invalid.at(pointer, str(error)) from error
 
 
-async def _customers_by_identity(session: ReadSession, identities: Sequence[IdentityIn]) -> dict[tuple[str, str], UUID]:
-    keys = {_normal(identity, "/body/customers") for identity in identities}
+async def _customers_by_identity(session: ReadSession, identities: Collection[Identity]) -> dict[Identity, UUID]:
     i = customer_identity.c
+    kinds, values = [kind for kind, _ in identities], [value for _, value in identities]
     given = (
-        func.unnest(
-            literal([kind for kind, _ in keys], ARRAY(Text)), literal([value for _, value in keys], ARRAY(Text))
-        )
+        func.unnest(literal(kinds, ARRAY(Text)), literal(values, ARRAY(Text)))
         .table_valued("kind", "value")
         .render_derived()
     )
@@ -200,11 +226,14 @@ async def _locked(session: WriteSession, actor: Actor, customer_id: UUID, permis
 
 
 async def _touch(session: WriteSession, customer_id: UUID) -> None:
-    await session.execute(
+    """The customer's identities changed: the next version, and whoever listens hears of it."""
+    version = await session.scalar(
         update(customer)
         .where(customer.c.id == customer_id)
         .values(version=customer.c.version + 1, updated_at=func.now())
+        .returning(customer.c.version)
     )
+    await publish(session, CustomerChanged(customer_id, version, ["identities"]))
 
 
 async def _check_reach(session: ReadSession, actor: Actor, customer_id: UUID) -> None:
@@ -213,15 +242,15 @@ async def _check_reach(session: ReadSession, actor: Actor, customer_id: UUID) ->
         raise Forbidden("This owner and unit lie outside what your role may write")
 
 
-async def _check_company(session: ReadSession, actor: Actor, values: dict[str, Any]) -> None:
+async def _check_company(session: ReadSession, actor: Actor, values: dict[str, Any], at: str) -> None:
     company_id = values.get("company_id")
     if company_id is None:
         return
     is_company = (customer.c.id == company_id) & (customer.c.kind == "company")
     if not await session.scalar(select(customer.c.id).where(is_company, visible_to(actor))):
-        raise Invalid.at("/body/company_id", "there is no such company among the customers you may see")
+        raise Invalid.at(f"{at}/company_id", "there is no such company among the customers you may see")
 
 
-def _unknown_reference(error: asyncpg.ForeignKeyViolationError) -> Problem:
+def _unknown_reference(error: asyncpg.ForeignKeyViolationError, at: str) -> Problem:
     field = "owner_id" if "owner" in (error.constraint_name or "") else "unit_id"
-    return Invalid.at(f"/body/{field}", "there is no such user" if field == "owner_id" else "there is no such unit")
+    return Invalid.at(f"{at}/{field}", "there is no such user" if field == "owner_id" else "there is no such unit")
