@@ -65,7 +65,7 @@ async def search_customers(actor: CanReadCustomers, session: ReadSession, reques
         actor,
         page,
         where=body.where,
-        asked=body.model_dump(mode="json", include={"where", "sort"}),
+        asked=body.model_dump(mode="json", by_alias=True, include={"where", "sort"}),
         sort=body.sort,
         total=body.include_total,
     )

@@ -1,13 +1,13 @@
 """Customers by filter or predicate, a page at a time. Every statement starts from what the actor may see."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, Text, bindparam, case, cast, func, select, tuple_
 from sqlalchemy import Uuid as UuidType
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.classification.measurements import source_of
 from app.classification.metrics import METRICS, metric_type
@@ -17,7 +17,9 @@ from app.core import clock
 from app.core.db import Prepared, ReadSession, Statement
 from app.core.errors import Forbidden, Invalid
 from app.core.http.paging import Page
-from app.core.predicates import Node, to_sql
+from app.core.predicates import AllOf, AnyOf, ClassIs, Node, NotOf, Op, to_sql
+from app.core.settings import get_settings
+from app.customers.contacts import normal_identity
 from app.customers.document import READ_CONTACT, documents, shape_for, visible_to
 from app.customers.models import customer, customer_identity
 from app.directory.schemas import Sort
@@ -69,7 +71,7 @@ FILTERS: dict[str, ColumnElement[bool]] = {
     "owner": customer.c.owner_id == bindparam("owner", type_=UuidType),
     "unit": customer.c.unit_id == bindparam("unit", type_=UuidType),
     "region": _within_region(),
-    "tag": customer.c.tags.contains(array([bindparam("tag", type_=Text)])),
+    "tag": customer.c.tags.contains(bindparam("tag", type_=ARRAY(Text))),
     "text": func.lower(customer.c.name).like(func.concat("%", bindparam("text", type_=Text), "%"), escape="\\"),
     "class": _in_class(),
     "identity": _identity_is(),
@@ -88,11 +90,16 @@ async def page_of_customers(
     shape = (*shape_for(actor), frozenset(filters), sort, after is None)
     statement = _prepared.get(shape)
     if statement is None:
-        conditions = [FILTERS[name] for name in filters]
-        statement = _prepared[shape] = Prepared(_sorted(actor, sort, conditions, after is not None))
+        statement = _prepared[shape] = Prepared(_sorted(actor, sort, _conditions(actor, filters), after is not None))
     params |= scope_params(actor) | _position_params(sort, after) | {"rows": page.limit + 1}
-    count = await _count(session, actor, [FILTERS[name] for name in filters], params) if total else None
+    count = await _count(session, actor, _conditions(actor, filters), params) if total else None
     return await _page(session, statement, params, page, sort, scope, count)
+
+
+def _conditions(actor: Actor, filters: Iterable[str]) -> list[ColumnElement[bool]]:
+    """What the filters ask. An identity finds only customers whose identities the actor sees unmasked."""
+    conditions = [FILTERS[name] for name in filters]
+    return [*conditions, visible_to(actor, READ_CONTACT)] if "identity" in filters else conditions
 
 
 async def _filter_params(session: ReadSession, actor: Actor, filters: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,12 +110,22 @@ async def _filter_params(session: ReadSession, actor: Actor, filters: Mapping[st
         elif name == "identity":
             if not actor.may(READ_CONTACT):
                 raise Forbidden(f"Identities are masked for you; filtering by them needs {READ_CONTACT}")
-            params["identity_kind"], _, params["identity_value"] = value.partition(":")
+            params["identity_kind"], params["identity_value"] = _identity(value)
         elif name == "text":
             params["text"] = value.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        elif name == "tag":
+            params["tag"] = [value]
         else:
             params[name] = value
     return params
+
+
+def _identity(given: str) -> tuple[str, str]:
+    kind, _, value = given.partition(":")
+    try:
+        return kind, normal_identity(kind, value, get_settings().phone_region)
+    except ValueError as error:
+        raise Invalid.at("/query/identity", str(error)) from error
 
 
 async def _known_class(session: ReadSession, value: str, pointer: str = "/query/class") -> tuple[str, str]:
@@ -197,7 +214,8 @@ class CustomerResolver:
         if name in CONTACT_FIELDS:
             if not self._actor.may(READ_CONTACT):
                 raise Forbidden(f"{name} is masked for you; searching by it needs {READ_CONTACT}")
-            return CONTACT_FIELDS[name]
+            # Of a customer whose contact data is masked nothing can be found out by asking, either.
+            return case((visible_to(self._actor, READ_CONTACT), CONTACT_FIELDS[name]))
         if name not in FIELDS:
             raise Invalid.at(pointer, f"there is no field {name}; there are: {', '.join([*FIELDS, *CONTACT_FIELDS])}")
         return FIELDS[name]
@@ -220,11 +238,28 @@ class CustomerResolver:
         raise Invalid.at(pointer, "a search compares with values, not with breakpoints")
 
 
+def _check_classes(node: Node, class_names: Mapping[str, list[str]], pointer: str) -> None:
+    """Raises `Invalid` for a class that its scheme does not have: no customer would ever be found by it."""
+    match node:
+        case AllOf() | AnyOf():
+            name = "all" if isinstance(node, AllOf) else "any"
+            for n, part in enumerate(node.parts):
+                _check_classes(part, class_names, f"{pointer}/{name}/{n}")
+        case NotOf():
+            _check_classes(node.part, class_names, f"{pointer}/not")
+        case ClassIs(scheme=scheme, op=Op.EQ | Op.NE | Op.IN | Op.NOT_IN, value=value) if scheme in class_names:
+            known = class_names[scheme]
+            for each in value if isinstance(value, list) else [value]:
+                if isinstance(each, str) and each not in known:
+                    raise Invalid.at(f"{pointer}/value", f"{scheme} has no class {each}; it has: {', '.join(known)}")
+
+
 async def search_customers(
     session: ReadSession, actor: Actor, page: Page, *, where: Node, asked: Any, sort: Sort, total: bool
 ) -> str:
     """A page of the customers for whom the predicate holds, as JSON text. `asked` binds the cursor to the question."""
     names = {each.key: each.document.class_names for each in (await published(session)).schemes}
+    _check_classes(where, names, "/body/where")
     condition = to_sql(where, CustomerResolver(actor, names), "/body/where")
     after = page.after(asked)
     measured = customer.outerjoin(customer_metrics, customer_metrics.c.customer_id == customer.c.id)
