@@ -1,0 +1,120 @@
+"""`python -m tests.bench`: measure, print the table, and write it where it belongs.
+
+--size 100k|1m    how much data (default 100k: 100,000 customers, 2 million purchases)
+--only get,list   some of get, list, purchase, import, recalculate, start
+--data DIR        where the generated data is kept between runs (default .data/bench-<size>)
+--write README.md put the table between the marks <!-- bench --> and <!-- /bench --> of this file
+"""
+
+import argparse
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from app.core import logging
+from app.core.embedded import EmbeddedPostgres
+from app.core.settings import get_settings
+from tests.bench import base, bulk, data, report, serving
+from tests.bench.data import SIZES, Size
+from tests.bench.processes import bare_server, generator, our_server
+from tests.bench.report import Result, say
+
+WORK = ("recalculate", "get", "list", "purchase", "import", "start")
+REQUESTS = {"get": serving.gets, "list": serving.lists, "purchase": serving.purchases}
+SECRET = "a secret that only the bench knows, long enough"
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    asked = _arguments()
+    size = SIZES[asked.size]
+    folder = asked.data or Path(f".data/bench-{size.name}")
+    _settle(folder)
+    with EmbeddedPostgres(folder) as server_url:
+        url = base.fresh_run(server_url, size)
+        os.environ["STRATA_DATABASE_URL"] = url
+        get_settings.cache_clear()
+        try:
+            results, version = asyncio.run(_measure(url, size, asked.only))
+        finally:
+            base.drop_run(server_url)
+    if "start" in asked.only:
+        results += bulk.starts()
+    line = report.machine(size.name, version)
+    report.show(results, line)
+    if asked.write:
+        command = "make bench" if size.name == "100k" else f"make bench SIZE={size.name}"
+        report.write(asked.write, report.markdown(results, line, command))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", choices=SIZES, default="100k")
+    parser.add_argument("--only", type=_work, default=WORK, metavar="WORK")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--write", type=Path)
+    return parser.parse_args()
+
+
+def _work(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := set(names) - set(WORK):
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: choose some of {','.join(WORK)}")
+    return names
+
+
+def _settle(folder: Path) -> None:
+    """The environment of every process of the run: nothing of the caller's counts."""
+    for name in [name for name in os.environ if name.startswith("STRATA_")]:
+        del os.environ[name]
+    os.environ |= {
+        "STRATA_DATA": str(folder),
+        "STRATA_SECRET_KEY": SECRET,
+        "STRATA_TODAY": data.TODAY.isoformat(),
+        "STRATA_LOG_LEVEL": "WARNING",
+    }
+    get_settings.cache_clear()
+    logging.configure("WARNING", pretty=False)
+
+
+async def _measure(url: str, size: Size, only: tuple[str, ...]) -> tuple[list[Result], str]:
+    connection = await asyncpg.connect(url)
+    try:
+        version = await connection.fetchval("SHOW server_version")
+        say("Recalculations")
+        results = await bulk.first_recalculation(url, connection)
+        if "recalculate" in only:
+            results += await bulk.later_recalculations(url, connection)
+        else:
+            results = []  # the classes were needed, their time was not asked for
+        await connection.execute("VACUUM ANALYZE")
+        if set(only) & {*REQUESTS, "import"}:
+            results += await _requests(url, connection, size, only)
+        return results, version
+    finally:
+        await connection.close()
+
+
+async def _requests(url: str, connection: Any, size: Size, only: tuple[str, ...]) -> list[Result]:
+    results: list[Result] = []
+    with our_server() as ours:
+        with bare_server() as bare, generator() as load:
+            token = await serving.log_in(connection, SECRET, "bench")
+            say("Requests")
+            for name, measure in REQUESTS.items():
+                if name in only:
+                    results += await measure(serving.Serving(ours, bare, load, token), connection)
+        if "import" in only:
+            say("Import")
+            admin = await serving.log_in(connection, SECRET, "admin")
+            results += await bulk.imports(url, connection, size, ours.url, admin)
+    return results
+
+
+if __name__ == "__main__":
+    main()

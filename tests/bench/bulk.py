@@ -1,0 +1,175 @@
+"""Work over many customers at once: recalculations, imports, and the first start."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from app import features
+from app.classification import recalculations
+from app.core import clock
+from app.core.db import Database
+from app.core.jobs import Worker
+from app.core.settings import get_settings
+from app.identity.actor import SYSTEM
+from tests.bench import data, floors
+from tests.bench.data import Size
+from tests.bench.processes import free_port, peak_memory, strata, wait_for
+from tests.bench.report import Result, say
+
+AT_MOST_FIRST = 5
+AT_MOST = 2.5
+AT_LEAST_IMPORT = 0.4
+MEMORY = 300
+START = 5
+DAY = timedelta(days=1)
+_DAYS_END = clock.end_of_day
+
+
+@dataclass(frozen=True, slots=True)
+class Recalculated:
+    """What a recalculation came to: seconds, and the share of classes that moved."""
+
+    seconds: float
+    moved: float
+
+
+@asynccontextmanager
+async def worker_database(url: str) -> AsyncIterator[Database]:
+    """The pool that a worker has."""
+    settings = get_settings()
+    size = settings.job_concurrency * 2 + settings.recalculation_lanes + 4
+    database = await Database.connect(url, settings, size=size, statement_timeout=0, application="strata-worker")
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def recalculate(url: str, *, as_of: datetime, refit: bool) -> Recalculated:
+    """Ask for a recalculation of everybody and run its job as the worker does; timed from its start to its end."""
+    features.install()
+    async with worker_database(url) as database:
+        async with database.transaction() as session:
+            run_id = await recalculations.request(session, SYSTEM, keys=[], as_of=as_of, refit=refit)
+        await Worker(database, features.JOBS, [], concurrency=1).drain()
+        async with database.connection() as connection:
+            row = await connection.fetchrow(
+                "SELECT status, error, changed, extract(epoch FROM finished_at - started_at)::float8 AS seconds,"
+                " (SELECT count(*) FROM customer_class) AS classes FROM recalculation WHERE id = $1",
+                run_id,
+            )
+    if row["status"] != "completed":
+        raise RuntimeError(f"the recalculation {row['status']}: {row['error']}")
+    return Recalculated(row["seconds"], row["changed"] / max(row["classes"], 1))
+
+
+async def first_recalculation(url: str, connection: Any) -> list[Result]:
+    """Every metrics row, class and change written, every breakpoint fitted; as of two days before today."""
+    floor = await floors.group_by(connection)
+    ours = await recalculate(url, as_of=_DAYS_END(data.TODAY - 2 * DAY), refit=True)
+    work = "the very first recalculation, three presets, everything written"
+    return [Result(work, "s", ours.seconds, floor, "GROUP BY", "≤", AT_MOST_FIRST)]
+
+
+async def later_recalculations(url: str, connection: Any) -> list[Result]:
+    """A day later: from the facts, with the breakpoints as they were, and once more with new ones."""
+    results = []
+    for work, refit, days in (
+        ("full recalculation a day later, three presets", False, 1),
+        ("the same with new breakpoints", True, 0),
+    ):
+        await connection.execute("VACUUM ANALYZE customer_metrics, customer_class")
+        floor = await floors.group_by(connection)
+        as_of = min(_DAYS_END(data.TODAY - days * DAY), clock.business_now())
+        ours = await recalculate(url, as_of=as_of, refit=refit)
+        note = f"{ours.moved:.1%} of classes moved"
+        results.append(Result(work, "s", ours.seconds, floor, "GROUP BY", "≤", AT_MOST, note))
+    return results
+
+
+async def imports(url: str, connection: Any, size: Size, api: str, token: str) -> list[Result]:
+    """A file of purchases through the API and a worker, against COPY of as many rows like them."""
+    rows = await connection.fetch(_rows(size, prefix="F-", seed=100))
+    # A page that is first touched after a checkpoint is written whole: both sides begin after one.
+    await connection.execute("CHECKPOINT")
+    floor = len(rows) / await floors.copy(connection, [tuple(row) for row in rows])
+    count = len(rows)
+    del rows
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "purchases.csv"
+        columns = "customer_ref, order_ref, occurred_at, amount, product_ref, product_name, category, quantity"
+        query = f"SELECT {columns} FROM ({_rows(size, prefix='I-', seed=200)}) drawn"
+        await connection.copy_from_query(query, output=str(path), format="csv", header=True)
+        megabytes = path.stat().st_size / 1e6
+        with strata("worker") as worker:
+            await connection.execute("CHECKPOINT")
+            await asyncio.sleep(1)
+            idle = peak_memory(worker.pid)
+            seconds, upload = await _import(api, token, path)
+            peak = peak_memory(worker.pid)
+    say(f"  import: {count:,} rows of {megabytes:.0f} MB in {seconds:.1f} s, {upload:.1f} s of it upload")
+    note = f"upload to completed; {count:,} rows"
+    return [
+        Result("import of purchases", "rows/s", count / seconds, floor, "COPY", "≥", AT_LEAST_IMPORT, note),
+        Result("peak memory of the importing worker", "MB", peak, None, "", "≤", MEMORY, f"idle {idle:.0f} MB"),
+    ]
+
+
+async def _import(api: str, token: str, path: Path) -> tuple[float, float]:
+    """Seconds from sending the file until its import is completed, and of the upload alone."""
+    started = time.perf_counter()
+    async with httpx.AsyncClient(base_url=api, headers={"authorization": f"Bearer {token}"}, timeout=600) as client:
+        with path.open("rb") as file:
+            answer = await client.post(
+                "/v1/imports", data={"kind": "purchases"}, files={"file": (path.name, file, "text/csv")}
+            )
+        answer.raise_for_status()
+        upload = time.perf_counter() - started
+        address = answer.headers["location"]
+        while True:
+            row = (await client.get(address)).raise_for_status().json()
+            if row["status"] not in ("queued", "running"):
+                break
+            await asyncio.sleep(0.05)
+    if row["status"] != "completed" or row["rejected"]:
+        raise RuntimeError(f"the import {row['status']}: {row}")
+    return time.perf_counter() - started, upload
+
+
+def starts() -> list[Result]:
+    """`strata serve` on an empty data folder, and again on the folder it has made then."""
+    folder = Path(tempfile.mkdtemp(prefix="strata-bench-"))
+    environment = {name: value for name, value in os.environ.items() if name != "STRATA_DATABASE_URL"}
+    results = []
+    try:
+        for work in ("start to the first answer, empty data folder", "start again"):
+            port = free_port()
+            started = time.perf_counter()
+            with strata(
+                "serve", "--port", str(port), "--data", str(folder), env=environment, stdout=subprocess.DEVNULL
+            ) as serving:
+                wait_for(f"http://127.0.0.1:{port}/readyz", serving)
+                results.append(Result(work, "s", time.perf_counter() - started, None, "", "≤", START))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return results
+
+
+def _rows(size: Size, *, prefix: str, seed: int) -> str:
+    until = f"TIMESTAMPTZ '{data.TODAY.isoformat()} 00:00+00'"
+    values = {":prefix": f"'{prefix}'", ":seed": str(seed), ":rows": str(size.imported), ":until": until}
+    text = data.ROWS_TO_IMPORT
+    for name, value in (values | {":customers": str(size.customers)}).items():
+        text = text.replace(name, value)
+    return text

@@ -1,0 +1,212 @@
+"""The floors: what the same work costs with nothing of ours around it.
+
+`bare` is a FastAPI application with Pydantic response models on a raw asyncpg pool of the size of ours.
+It answers a customer in the same shape as our API: the row's columns, identities and classes, the latter two by
+the same correlated subselects, all in one hand-written statement. It knows no token, no permission, no scope in
+its WHERE, no mask, no ETag, no signed cursor, no request id, no metrics, no limits and no problem documents. Its
+list takes the same filters and sorts alike. Its insert is one purchase row, committed by itself, into the same
+table with its indexes and its foreign key: no line, no metrics, no classes, no audit, no outbox, no idempotency
+key, no check that the customer may be seen.
+
+`GROUP BY` is one statement over the whole table, as psql would run it with the server's own settings: parallel
+if the planner likes. Its rows are summed up by the server, so that it has to compute every one and to send none.
+
+`COPY` is binary COPY into an unlogged table with the right types, and one INSERT … SELECT each into purchase and
+purchase_line as they stand, with what they hold and with all their indexes, in one transaction, without checks of
+foreign keys. It validates nothing, looks no reference up and finds no row that was there before.
+"""
+
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from fastapi import FastAPI, HTTPException, Request
+from pydantic import BaseModel
+
+URL = "STRATA_DATABASE_URL"
+POOL = 20
+GROUP_BY = """
+SELECT count(*), sum(n), sum(total), max(latest)
+FROM (
+    SELECT customer_id, count(*) AS n, sum(base_amount) AS total, max(occurred_at) AS latest
+    FROM purchase GROUP BY customer_id
+) customers
+"""
+
+_CUSTOMER = """
+SELECT c.id, c.kind, c.name, c.title, c.company_id, c.region, c.source, c.language, c.phone, c.email,
+       (SELECT coalesce(json_agg(json_build_object('kind', i.kind, 'value', i.value)), '[]')
+        FROM customer_identity i WHERE i.customer_id = c.id) AS identities,
+       c.tags, c.owner_id, c.unit_id, c.custom,
+       (SELECT coalesce(json_object_agg(k.scheme, k.class), '{}')
+        FROM customer_class k WHERE k.customer_id = c.id) AS classes,
+       c.version, c.created_at, c.updated_at
+FROM customer c
+"""
+_ONE = _CUSTOMER + "WHERE c.id = $1"
+_PAGE = (
+    _CUSTOMER
+    + """
+WHERE (c.region = $1 OR c.region ~>=~ ($1 || '-') AND c.region ~<~ ($1 || '-~'))
+  AND EXISTS (SELECT FROM customer_class k WHERE k.customer_id = c.id AND k.scheme = $2 AND k.class = $3)
+ORDER BY c.id DESC LIMIT $4
+"""
+)
+_INSERT = """
+INSERT INTO purchase (customer_id, order_ref, kind, occurred_at, occurred_on, amount, currency, base_amount)
+VALUES ($1, $2, $3, $4, ($4::timestamptz AT TIME ZONE 'UTC')::date, $5, $6, $5)
+RETURNING id, customer_id, order_ref, kind, occurred_at, amount, currency, base_amount
+"""
+
+
+class Identity(BaseModel):
+    kind: str
+    value: str
+
+
+class Customer(BaseModel):
+    id: UUID
+    kind: str
+    name: str
+    title: str | None
+    company_id: UUID | None
+    region: str | None
+    source: str | None
+    language: str | None
+    phone: str | None
+    email: str | None
+    identities: list[Identity]
+    tags: list[str]
+    owner_id: UUID | None
+    unit_id: UUID | None
+    custom: dict[str, str]
+    classes: dict[str, str]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class CustomerPage(BaseModel):
+    items: list[Customer]
+
+
+class PurchaseIn(BaseModel):
+    order_ref: str | None = None
+    kind: str = "purchase"
+    occurred_at: datetime
+    amount: Decimal
+    currency: str
+
+
+class Purchase(BaseModel):
+    id: UUID
+    customer_id: UUID
+    order_ref: str | None
+    kind: str
+    occurred_at: datetime
+    amount: Decimal
+    currency: str
+    base_amount: Decimal
+
+
+def bare() -> FastAPI:
+    """The application on the database of the environment."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with asyncpg.create_pool(os.environ[URL], min_size=2, max_size=POOL, init=_read_json) as pool:
+            app.state.pool = pool
+            yield
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/ready")
+    async def ready() -> str:
+        return "ready"
+
+    @app.get("/customers/{customer_id}", response_model=Customer)
+    async def get_customer(request: Request, customer_id: UUID) -> Any:
+        row = await request.app.state.pool.fetchrow(_ONE, customer_id)
+        if row is None:
+            raise HTTPException(404)
+        return dict(row)
+
+    @app.get("/customers", response_model=CustomerPage)
+    async def list_customers(request: Request, region: str, scheme: str, name: str, limit: int = 50) -> Any:
+        rows = await request.app.state.pool.fetch(_PAGE, region, scheme, name, limit)
+        return {"items": [dict(row) for row in rows]}
+
+    @app.post("/customers/{customer_id}/purchases", status_code=201, response_model=Purchase)
+    async def insert_purchase(request: Request, customer_id: UUID, body: PurchaseIn) -> Any:
+        values = (customer_id, body.order_ref, body.kind, body.occurred_at, body.amount, body.currency)
+        return dict(await request.app.state.pool.fetchrow(_INSERT, *values))
+
+    return app
+
+
+async def _read_json(connection: Any) -> None:
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(kind, schema="pg_catalog", encoder=json.dumps, decoder=json.loads)
+
+
+async def group_by(connection: Any, *, runs: int = 3) -> float:
+    """Seconds of the best run of GROUP BY over every purchase."""
+    times = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        await connection.execute(GROUP_BY)
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+_COPY_TABLE = """
+CREATE UNLOGGED TABLE bench_copy (
+    id uuid NOT NULL DEFAULT uuidv7(), customer_id uuid NOT NULL, customer_ref text NOT NULL, order_ref text NOT NULL,
+    occurred_at timestamptz NOT NULL, amount numeric NOT NULL, product_ref text, product_name text, category text,
+    quantity numeric NOT NULL
+)
+"""
+_COPY_COLUMNS = (
+    "customer_id",
+    "customer_ref",
+    "order_ref",
+    "occurred_at",
+    "amount",
+    "product_ref",
+    "product_name",
+    "category",
+    "quantity",
+)
+_COPY_PURCHASES = """
+INSERT INTO purchase (customer_id, id, order_ref, kind, occurred_at, occurred_on, amount, currency, base_amount)
+SELECT customer_id, id, order_ref, 'purchase', occurred_at, (occurred_at AT TIME ZONE 'UTC')::date, amount, 'CNY',
+       amount
+FROM bench_copy
+"""
+_COPY_LINES = """
+INSERT INTO purchase_line (customer_id, purchase_id, content_hash, occurrence, position, product_ref, product_name,
+                           category, quantity, amount)
+SELECT customer_id, id, hashtextextended(order_ref, 0), 1, 1, product_ref, product_name, category, quantity, amount
+FROM bench_copy
+"""
+
+
+async def copy(connection: Any, rows: list[tuple[Any, ...]]) -> float:
+    """Seconds to COPY these rows and to put them into the tables of purchases."""
+    await connection.execute(_COPY_TABLE)
+    await connection.execute("SET session_replication_role = replica")
+    started = time.perf_counter()
+    async with connection.transaction():
+        await connection.copy_records_to_table("bench_copy", records=rows, columns=_COPY_COLUMNS)
+        await connection.execute(_COPY_PURCHASES)
+        await connection.execute(_COPY_LINES)
+    seconds = time.perf_counter() - started
+    await connection.execute("RESET session_replication_role; DROP TABLE bench_copy")
+    return seconds
