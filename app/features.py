@@ -51,7 +51,7 @@ class Feature:
 FEATURES = [
     Feature("core", jobs=idempotency.JOBS, schedules=idempotency.SCHEDULES),
     Feature("identity", identity_api.routers, jobs=identity_handlers.JOBS, schedules=identity_handlers.SCHEDULES),
-    Feature("imports", imports_api.routers, jobs=imports_handlers.JOBS, schedules=imports_handlers.SCHEDULES),
+    Feature("imports", imports_api.routers, jobs=imports_handlers.JOBS, dead_letters=imports_handlers.DEAD_LETTERS),
     Feature("customers", customers_api.routers),
     Feature("purchases", purchases_api.routers, import_kinds=[purchases_importing.KIND]),
     Feature(

@@ -92,6 +92,11 @@ async def enqueue(session: WriteSession, name: str, payload: dict[str, Any]) -> 
     return job_id
 
 
+async def progressed(session: WriteSession, job_id: UUID) -> None:
+    """The job reached a checkpoint: only starts that lead nowhere count against it."""
+    await session.execute(update(job).where(job.c.id == job_id).values(starts=1))
+
+
 class Worker:
     """Runs jobs and schedules until told to stop; survives the database going away."""
 

@@ -1,13 +1,13 @@
-"""The job that runs an import, and the sweep for imports whose job died."""
+"""The job that runs an import."""
 
+from typing import Any
 from uuid import UUID
 
-from app.core.jobs import JobContext, Schedule
+from app.core.db import WriteSession
+from app.core.jobs import JobContext
 from app.imports import runs
 from app.imports.engine import run_import
 from app.imports.service import JOB
-
-SWEEP = "imports.sweep"
 
 
 async def run(context: JobContext) -> None:
@@ -22,11 +22,10 @@ async def run(context: JobContext) -> None:
         await runs.clean_if_ended(context.database, import_id)
 
 
-async def sweep(context: JobContext) -> None:
-    """Say of imports whose job is dead that they failed."""
-    async with context.database.transaction() as session:
-        await runs.give_up_dead(session)
+async def died(session: WriteSession, payload: dict[str, Any], reason: str) -> None:
+    """An import whose job is dead has failed."""
+    await runs.give_up(session, UUID(payload["import_id"]), reason)
 
 
-JOBS = {JOB: run, SWEEP: sweep}
-SCHEDULES = [Schedule(SWEEP, "*/5 * * * *")]
+JOBS = {JOB: run}
+DEAD_LETTERS = {JOB: died}

@@ -91,9 +91,9 @@ def _eta(row: Record, processed: int) -> datetime | None:
         return None
     read = row["bytes_read"] / row["size"]
     merged = processed / row["total"] if row["total"] else 0.0
-    done = READING * read + (1 - READING) * merged
+    done: float = READING * read + (1 - READING) * merged
     if done < MEASURABLE:
         return None
-    now: datetime = clock.now()
+    now = clock.now()
     elapsed: timedelta = now - row["started_at"]
-    return now + (1 - done) / done * elapsed
+    return now + elapsed * ((1 - done) / done)

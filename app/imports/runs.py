@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select, update
 from app.core import audit
 from app.core.db import Database, Record, WriteSession
 from app.core.events import publish
-from app.core.jobs import job
+from app.core.jobs import progressed
 from app.identity.actor import Actor, permissions_from
 from app.imports import kinds, storage
 from app.imports.events import ImportCompleted
@@ -36,6 +36,7 @@ class Run:
     id: UUID
     number: int
     run: int
+    job_id: UUID | None
     kind: ImportKind
     plan: Plan
     actor: Actor
@@ -69,6 +70,7 @@ class Run:
             row["id"],
             row["number"],
             row["run"],
+            row["job_id"],
             kind,
             Plan.from_json(row["plan"]),
             actor_of(row),
@@ -84,6 +86,8 @@ class Run:
         mine = (imports.c.id == self.id, imports.c.run == self.run, imports.c.status == "running")
         if not await session.execute(update(imports).where(*mine).values(**values)):
             raise Lost
+        if self.job_id is not None:
+            await progressed(session, self.job_id)
 
     async def reject(self, session: WriteSession, rejections: list[Rejection]) -> None:
         """Keep bad rows for the caller to see."""
@@ -176,18 +180,12 @@ def actor_of(row: Record) -> Actor:
     )
 
 
-async def give_up_dead(session: WriteSession) -> None:
-    """Imports whose job is dead have failed; their files go."""
-    dead = await session.all(
-        select(imports.c.id)
-        .join(job, job.c.id == imports.c.job_id)
-        .where(imports.c.status.in_(OPEN), job.c.status == "dead")
-        .with_for_update(of=imports, skip_locked=True)
+async def give_up(session: WriteSession, import_id: UUID, reason: str) -> None:
+    """The job of an import is dead: say so, and let the file go. What was merged stays."""
+    given_up = await session.execute(
+        update(imports)
+        .where(imports.c.id == import_id, imports.c.status.in_(OPEN))
+        .values(status="failed", error=f"The import was given up: {reason}", finished_at=func.now())
     )
-    for row in dead:
-        await session.execute(
-            update(imports)
-            .where(imports.c.id == row["id"])
-            .values(status="failed", error="The import was given up after several tries", finished_at=func.now())
-        )
-        await clean(session, row["id"])
+    if given_up:
+        await clean(session, import_id)
