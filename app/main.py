@@ -58,8 +58,8 @@ def create_app(*, url: str, secret: str, settings: Settings | None = None, with_
         openapi_url=docs.URL,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
-        max_body_size=settings.max_body_bytes,
     )
     app.state.secret = secret
     app.state.cursors = CursorSigner(secret)
@@ -70,7 +70,7 @@ def create_app(*, url: str, secret: str, settings: Settings | None = None, with_
         for router in feature.routers:
             # Their prefixes are already in their paths: taking the routes as they are keeps matching flat and fast.
             app.router.routes.extend(router.routes)
-    app.add_middleware(middleware.Limits)
+    app.add_middleware(middleware.Limits, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(middleware.Observe)
     if settings.cors_origins:
         app.add_middleware(

@@ -1,15 +1,15 @@
 """Requests and answers of classification."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
 from app.classification.definitions import Document
-from app.core.bounds import Count, In, Instant, Key, Money, Out
+from app.core.bounds import Count, Day, In, Instant, Key, Money, Out
 
-AsOf = Instant | date
+AsOf = Instant | Day
 Score = dict[str, int | None]
 
 

@@ -5,7 +5,7 @@ is refused here, at the edge.
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 from uuid import UUID
@@ -45,6 +45,12 @@ def _within_calendar(value: datetime) -> datetime:
     if not EARLIEST <= instant < LATEST:
         raise ValueError("the instant must lie between 1900 and 2200")
     return instant
+
+
+def _day_within_calendar(day: date) -> date:
+    if not EARLIEST.date() <= day < LATEST.date():
+        raise ValueError("the day must lie between 1900 and 2200")
+    return day
 
 
 def _decimal_text(value: Any) -> Any:
@@ -88,6 +94,7 @@ Paragraph = Annotated[str, StringConstraints(max_length=4000), Printable]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Instant = Annotated[datetime, AfterValidator(_within_calendar)]
+Day = Annotated[date, AfterValidator(_day_within_calendar)]
 
 DecimalText = Annotated[
     Decimal,

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from app.core.bounds import CurrencyCode, In
 from app.core.http.paging import Paging
-from app.core.http.routes import ReadSession, WriteSession, router
+from app.core.http.routes import ReadSession, WriteSession, router, takes_up_to
 from app.core.settings import get_settings
 from app.identity.access import Requires
 from app.identity.actor import Actor
@@ -59,12 +59,8 @@ class ImportIn(In):
     )
 
 
-@routes.post(
-    "",
-    status_code=202,
-    response_model=ImportOut,
-    max_body_size=get_settings().max_import_bytes + ENVELOPE,
-)
+@routes.post("", status_code=202, response_model=ImportOut)
+@takes_up_to(get_settings().max_import_bytes + ENVELOPE)
 async def start_import(
     actor: CanWriteImports,
     session: WriteSession,

@@ -1,6 +1,6 @@
 """Requests and answers of purchases."""
 
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from app.core.bounds import (
     CurrencyCode,
+    Day,
     DecimalText,
     In,
     Instant,
@@ -108,7 +109,7 @@ class ExchangeRate(In):
     )
 
     currency: CurrencyCode
-    day: date
+    day: Day
     rate: Rate
 
 

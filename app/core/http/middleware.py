@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core import telemetry
 from app.core.errors import Problem, TooLarge
 from app.core.http.problems import InternalError, problem_response
-from app.core.http.routes import REQUEST_ID
+from app.core.http.routes import REQUEST_ID, max_body_bytes_of
 
 MAX_HEADER_BYTES = 32 * 1024
 MAX_TARGET_BYTES = 8 * 1024
@@ -96,10 +96,14 @@ def _request_id(scope: Scope) -> str:
 
 
 class Limits:
-    """Refuses headers and targets that are too large, and JSON nested so deep that parsing it would hurt."""
+    """Refuses what is too large: headers, targets, bodies, and JSON nested so deep that parsing it would hurt.
 
-    def __init__(self, app: ASGIApp) -> None:
+    FastAPI's own limit of bodies answers in plain text, outside of every middleware: not used.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
         self.app = app
+        self.max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -109,18 +113,20 @@ class Limits:
         if refused is not None:
             await problem_response(Request(scope), refused)(scope, receive, send)
             return
-        if not _is_json(scope):
-            await self.app(scope, receive, send)
-            return
-        depth = _Depth()
+        size = _Size(scope, self.max_body_bytes)
+        depth = _Depth() if _is_json(scope) else None
 
-        async def receive_shallow() -> Message:
+        async def receive_within_limits() -> Message:
+            size.check()
             message = await receive()
             if message["type"] == "http.request":
-                depth.feed(message.get("body", b""), last=not message.get("more_body", False))
+                block = message.get("body", b"")
+                size.feed(block)
+                if depth is not None:
+                    depth.feed(block, last=not message.get("more_body", False))
             return message
 
-        await self.app(scope, receive_shallow, send)
+        await self.app(scope, receive_within_limits, send)
 
 
 def _refusal(scope: Scope) -> Problem | None:
@@ -133,6 +139,34 @@ def _refusal(scope: Scope) -> Problem | None:
 
 def _is_json(scope: Scope) -> bool:
     return any(name == b"content-type" and b"json" in value for name, value in scope["headers"])
+
+
+class _Size:
+    """Counts the body's bytes against the limit of its route; raises `TooLarge`, at once if it is announced."""
+
+    def __init__(self, scope: Scope, default: int) -> None:
+        self._scope = scope
+        self._default = default
+        self._seen = 0
+
+    def check(self) -> None:
+        self._refuse_beyond(_announced(self._scope["headers"]))
+
+    def feed(self, block: bytes) -> None:
+        self._seen += len(block)
+        self._refuse_beyond(self._seen)
+
+    def _refuse_beyond(self, size: int) -> None:
+        if size <= self._default:
+            return
+        limit = max_body_bytes_of(self._scope.get("route"), self._default)
+        if size > limit:
+            raise TooLarge(f"A body has {limit} bytes at most")
+
+
+def _announced(headers: list[tuple[bytes, bytes]]) -> int:
+    length = next((value for name, value in headers if name == b"content-length"), b"")
+    return int(length) if length.isdigit() and len(length) < 20 else 0
 
 
 class _Depth:

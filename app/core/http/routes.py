@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import asyncpg
 from fastapi import APIRouter, Depends, Request, Response
@@ -29,6 +29,7 @@ _KEPT_HEADERS = ("content-type", "etag", "location")
 
 Router = APIRouter
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
 class _Replay(Exception):
@@ -88,6 +89,22 @@ async def _attempt(handler: Handler, request: Request) -> Response:
         if (unit := request.scope.pop(UNIT, None)) is not None:
             await db.roll_back(unit.session)
             await unit.session.database.pool.release(unit.session.connection)
+
+
+def takes_up_to(max_bytes: int) -> Callable[[Endpoint], Endpoint]:
+    """Lets a route take a larger body than the others."""
+
+    def marked(endpoint: Endpoint) -> Endpoint:
+        endpoint.max_body_bytes = max_bytes  # type: ignore[attr-defined]
+        return endpoint
+
+    return marked
+
+
+def max_body_bytes_of(route: Any, default: int) -> int:
+    """How large a body the route takes."""
+    limit: int = getattr(getattr(route, "endpoint", None), "max_body_bytes", default)
+    return limit
 
 
 def router(*, prefix: str = "", tag: str) -> APIRouter:

@@ -1,0 +1,476 @@
+"""Whatever is sent, to whatever route: an answer that says what is wrong, never a failure of ours.
+
+Everything here is made from the API document: a new route is attacked without being named.
+"""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import pytest_asyncio
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from app.core.http.docs import document
+from app.core.http.middleware import MAX_HEADER_BYTES
+from app.core.settings import get_settings
+from app.identity import passwords
+from app.main import create_app
+from tests.service import Answer, Service, service
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DOCUMENT = document(create_app(url="postgresql://nowhere", secret="a secret that only the tests know, long enough"))
+OPERATIONS = {
+    operation["operationId"]: (method.upper(), path, operation)
+    for path, item in DOCUMENT["paths"].items()
+    for method, operation in item.items()
+}
+# What a path or a query can hold, percent-encoded: bytes that are no text, numbers and instants out of range, patterns.
+TEXTS = [
+    "",
+    "%00",
+    "a%00b",
+    "%FF%FE",
+    "%ED%A0%80",
+    "%F0%9F%98%80%E2%80%AE",
+    "NaN",
+    "-Infinity",
+    "1e999",
+    "-1",
+    "0",
+    "1.5",
+    "2147483648",
+    "9223372036854775808",
+    "1" * 5000,
+    "a" * 300,
+    "0001-01-01T00:00:00%2B14:00",
+    "9999-12-31T23:59:59-14:00",
+    "2026-02-30T00:00:00Z",
+    "2026-01-01T00:00:00",
+    "abc:A%00",
+    "nosuch:A",
+    "external:%00",
+    "%5B(?P%3C",
+    "%25_%5C",
+    "'%3B--",
+    "null",
+    "true",
+    "%7B%7D",
+    "..%2F..",
+    "00000000-0000-0000-0000-000000000000",
+    "-name",
+    "total",
+]
+# What a JSON value can be replaced by, as it stands in the text.
+VALUES = [
+    b"null",
+    b"true",
+    b'""',
+    b'" "',
+    rb'"\u0000"',
+    rb'"a\u0000b"',
+    rb'"\ud800"',
+    rb'"\udfff\ud800"',
+    rb'"\u202e\ufeff"',
+    b'"\xff\xfe"',
+    b'"\xed\xa0\x80"',
+    b'"' + b"a" * 20_000 + b'"',
+    b"NaN",
+    b"-Infinity",
+    b'"NaN"',
+    b'"-Infinity"',
+    b'"sNaN"',
+    b"1e999",
+    b'"1e999"',
+    b'"1E+400"',
+    b'"1e-400"',
+    b'"0.00000000000000000001"',
+    b"9" * 400,
+    b"1" * 5000,
+    b"-1",
+    b"0",
+    b"1.5",
+    b"2147483648",
+    b"9223372036854775808",
+    b"-9223372036854775809",
+    b'"-1"',
+    b'"99999999999999999999"',
+    b'"0001-01-01T00:00:00+14:00"',
+    b'"9999-12-31T23:59:59-14:00"',
+    b'"9999-12-31"',
+    b'"0000-00-00"',
+    b'"[(?P<"',
+    b'"%00%25_\\\\"',
+    b'"00000000-0000-0000-0000-000000000000"',
+    b"[]",
+    b"{}",
+    b"[[[]]]",
+    b'{"a": {"b": null}}',
+    b"[" + b"null," * 5000 + b"null]",
+    rb'["\u0000"]',
+]
+WHOLE_BODIES = [
+    b"",
+    b"null",
+    b"[]",
+    b'"text"',
+    b"1",
+    b"NaN",
+    b"{",
+    b"\xff\xfe{}",
+    b"{}",
+    b'{"\\u0000": 1}',
+    b'{"\\ud800": 1}',
+    b'{"a": 1, "a": 2}',
+    b'{"' + b"k" * 5000 + b'": 1}',
+    b'{"__proto__": {}, "id": "x", "version": 1}',
+]
+FORM_VALUES = [
+    b"",
+    b"\x00",
+    b"\xff\xfe",
+    b"\xed\xa0\x80",
+    b"a" * 20_000,
+    b"NaN",
+    b"{",
+    b"[[",
+    b'{"a":1e999}',
+    b"{}",
+    b'{"amount": "A * B * C * D"}',
+    b'{"\\u0000": "\\ud800"}',
+    b"[" * 10_000,
+    b"[]",
+    b"-1",
+    b"true",
+    b"null",
+    b"GBP",
+    b"Europe/../../etc",
+    b"2147483648",
+]
+HEADERS = [b"", b"*", b"\xff", b'"99999999999999999999"', b'W/"1"', b"a" * 300, b"1e999", "²".encode(), b'"-1"']
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def target() -> AsyncIterator[Service]:
+    """A service whose passwords are hashed cheaply: their cost is not what is looked at here."""
+    cheap = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", cheap)
+        patch.setattr(passwords, "DUMMY_HASH", cheap.hash("nobody's"))
+        async with service() as made:
+            yield made
+
+
+async def _made(target: Service, name: str) -> str:
+    """The id of something that the operation may spoil."""
+    token = target.tokens["admin"]
+    unique = f"{name}_{time.monotonic_ns()}"
+    match name:
+        case "customer_id":
+            answer = await target.send("POST", "/v1/customers", token=token, body={"name": unique})
+        case "user_id":
+            return str((await target.user({"users:read": "own"}))[0])
+        case "role_id":
+            body = {"key": unique, "title": "x", "permissions": {}}
+            answer = await target.send("POST", "/v1/roles", token=token, body=body)
+        case "unit_id":
+            answer = await target.send("POST", "/v1/units", token=token, body={"name": unique})
+        case "api_key_id":
+            answer = await target.send("POST", "/v1/api-keys", token=token, body={"name": unique, "permissions": {}})
+        case "recalculation_id":
+            answer = await target.send("POST", "/v1/recalculations", token=token, body={})
+        case "import_id":
+            fields = {"kind": b"purchases", "file": b"customer_ref,occurred_at,amount\nx,2026-01-01T00:00:00Z,1\n"}
+            answer = await target.send("POST", "/v1/imports", token=token, **_form(fields))
+        case "key":
+            return "abc"
+        case "name":
+            return "A"
+        case _:
+            raise AssertionError(f"say how to make a {name}")
+    assert answer.status < 300, answer.body
+    return str(answer.json()["id"])
+
+
+def _form(fields: dict[str, bytes], boundary: bytes = b"strata-boundary") -> dict[str, Any]:
+    parts = b""
+    for name, value in fields.items():
+        file = b'; filename="a.csv"\r\nContent-Type: text/csv' if name == "file" else b""
+        parts += b'--%s\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n' % (boundary, name.encode(), file)
+        parts += value + b"\r\n"
+    kind = b"multipart/form-data; boundary=" + boundary
+    return {"content": parts + b"--" + boundary + b"--\r\n", "headers": {"Content-Type": kind}}
+
+
+def _check(answer: Answer, sent: object) -> None:
+    where = repr(sent)[:300]
+    assert answer.status < 500, (answer.status, where, answer.body[:500])
+    assert answer.headers.get("x-request-id"), where
+    if answer.status >= 400:
+        assert answer.headers["content-type"] == "application/problem+json", (answer.status, where)
+        problem = answer.json()
+        assert {"type", "title", "status", "detail", "instance", "errors"} == set(problem), where
+        assert problem["status"] == answer.status
+        assert all(set(each) == {"pointer", "message"} for each in problem["errors"])
+        assert not _LEAKS.search(answer.body.decode()), answer.body[:500]
+    if answer.status == 422:
+        # A problem of a kind of its own says everything in its title.
+        assert answer.json()["errors"] or answer.json()["detail"] or not answer.json()["type"].endswith(":invalid")
+
+
+_LEAKS = re.compile(r"Traceback|asyncpg|sqlalchemy|SELECT |INSERT |File \"", re.IGNORECASE)
+
+
+def _example(operation: dict[str, Any]) -> tuple[str, dict[str, Any], Any]:
+    """The media type, the schema and the example of the operation's body."""
+    (kind, content) = next(iter(operation["requestBody"]["content"].items()))
+    schema = DOCUMENT["components"]["schemas"][content["schema"]["$ref"].rsplit("/", 1)[-1]]
+    example = dict(schema["examples"][0])
+    for name in schema["properties"]:
+        example.setdefault(name, None)
+    return kind, schema, example
+
+
+def _slots(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where a value can be replaced: every field and every element, and everything within them."""
+    entries = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in entries:
+        yield (*path, key)
+        yield from _slots(value, (*path, key))
+
+
+def _replaced(example: Any, path: tuple[Any, ...], value: bytes) -> bytes:
+    body = json.loads(json.dumps(_given(example, path)))
+    holder = body
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = "@@"
+    return json.dumps(body).encode().replace(b'"@@"', value)
+
+
+def _given(example: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
+    """The example without what it leaves out, but for the field in question."""
+    return {name: value for name, value in example.items() if value is not None or name == path[0]}
+
+
+async def _path_of(target: Service, path: str) -> str:
+    for name in re.findall(r"{(\w+)}", path):
+        path = path.replace(f"{{{name}}}", await _made(target, name), 1)
+    return path
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+async def test_hostile_parameters_get_an_answer(target: Service, name: str) -> None:
+    method, template, operation = OPERATIONS[name]
+    token = await target.token("admin")  # its own: logging out ends it
+    named = re.findall(r"{(\w+)}", template)
+    body = None
+    if "requestBody" in operation and "json" in next(iter(operation["requestBody"]["content"])):
+        body = {key: value for key, value in _example(operation)[2].items() if value is not None}
+    path = await _path_of(target, template)
+    for parameter in named:
+        for text in TEXTS:
+            attacked = template.replace(f"{{{parameter}}}", text)
+            for other in named:
+                attacked = attacked.replace(f"{{{other}}}", "abc" if other == "key" else "A")
+            _check(await target.send(method, attacked, token=token, body=body), (method, attacked))
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "query":
+            key = parameter["name"]
+            for query in [
+                *(f"{key}={text}" for text in TEXTS),
+                f"{key}=1&{key}=2",
+                f"{key}",
+                f"{key}[]=1",
+                f"{key}%00=1",
+            ]:
+                _check(await target.send(method, path, token=token, query=query, body=body), (path, query))
+        elif parameter["in"] == "header" and name not in COSTLY:
+            for value in HEADERS:
+                headers = {parameter["name"]: value}
+                _check(await target.send(method, path, token=token, headers=headers, body=body), (path, headers))
+
+
+COSTLY = {"create_user"}  # hashes a password for each request that is right: nothing new is seen at that price
+WITH_BODY = [name for name, (_, _, operation) in OPERATIONS.items() if "requestBody" in operation]
+
+
+@pytest.mark.parametrize("name", WITH_BODY)
+async def test_hostile_bodies_get_an_answer(target: Service, name: str) -> None:
+    method, template, operation = OPERATIONS[name]
+    kind, _, example = _example(operation)
+    path = await _path_of(target, template)
+    token = await target.token("admin")
+    if "multipart" in kind:
+        for sent in _hostile_forms(example):
+            _check(await target.send(method, path, token=token, **sent), sent)
+        return
+    headers = {"Content-Type": kind}
+    for content in _hostile_forms_encoded(example) if "form" in kind else _hostile_json(example):
+        answer = await target.send(method, path, token=token, content=content, headers=headers)
+        _check(answer, (path, content))
+        if answer.status == 404 and "{" in template:
+            path = await _path_of(target, template)  # it was spoilt
+
+
+def _hostile_json(example: dict[str, Any]) -> Iterator[bytes]:
+    yield from WHOLE_BODIES
+    plain = {name: value for name, value in example.items() if value is not None}
+    for name in plain:
+        yield json.dumps({key: value for key, value in plain.items() if key != name}).encode()
+    yield json.dumps({**plain, "unknown_field": 1}).encode()
+    for path in _slots(example):
+        for value in VALUES:
+            yield _replaced(example, path, value)
+
+
+def _hostile_forms_encoded(example: dict[str, Any]) -> Iterator[bytes]:
+    yield from (b"", b"=", b"&&&", b"\xff\xfe", b"%00=%00", b"a" * 5000)
+    for name in example:
+        others = "&".join(f"{key}={quote(str(value))}" for key, value in example.items() if key != name and value)
+        for text in TEXTS:
+            # A name that nobody has: the throttle of one name is not what is looked at here.
+            yield f"{others}&{name}={text}&{name}={text}".replace("username=admin", "username=nobody").encode()
+
+
+def _hostile_forms(example: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    plain = {name: str(value).encode() for name, value in example.items() if value is not None}
+    yield {"content": b"", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}
+    yield {"content": b"--x\r\n\r\n", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}
+    yield {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}
+    yield {"content": b"\xff" * 100, "headers": {"Content-Type": "multipart/form-data; boundary=\xff"}}
+    for name in example:
+        yield _form({key: value for key, value in plain.items() if key != name})
+        for value in FORM_VALUES:
+            yield _form({**plain, name: value})
+    yield _form({**plain, "file": b"customer_ref,occurred_at,price\n" + b'"' * 100_001})
+    yield _form({**plain, "file": b"\x1f\x8b" + b"no gzip"})
+    yield _form({**plain, "unknown": b"1"})
+    yield _form({f"field{n}": b"1" for n in range(2000)})
+
+
+# ---- limits ----------------------------------------------------------------------------------------------------------
+
+
+async def _in_a_second(target: Service, *args: Any, **options: Any) -> Answer:
+    return await asyncio.wait_for(target.send(*args, **options), timeout=1)
+
+
+@pytest.mark.parametrize("name", WITH_BODY)
+async def test_a_body_over_the_limit_is_413(target: Service, name: str) -> None:
+    method, template, operation = OPERATIONS[name]
+    kind = next(iter(operation["requestBody"]["content"]))
+    if "multipart" in kind:
+        pytest.skip("an import's limit is its own; see the tests of imports")
+    path = await _path_of(target, template)
+    content = b'"' + b"a" * (get_settings().max_body_bytes + 1) + b'"'
+    headers = {"Content-Type": kind}
+    answer = await _in_a_second(target, method, path, token=target.tokens["admin"], content=content, headers=headers)
+    _check(answer, name)
+    assert answer.status == 413
+    announced = {**headers, "Content-Length": str(10**12)}
+    answer = await _in_a_second(target, method, path, token=target.tokens["admin"], content=b"{}", headers=announced)
+    _check(answer, name)
+    assert answer.status == 413
+
+
+@pytest.mark.parametrize("name", WITH_BODY)
+async def test_json_nested_ten_thousand_deep_is_422(target: Service, name: str) -> None:
+    method, template, operation = OPERATIONS[name]
+    kind, _, example = _example(operation)
+    if "json" not in kind:
+        pytest.skip("takes no JSON")
+    path = await _path_of(target, template)
+    deep = [b"[" * 10_000 + b"]" * 10_000, b'{"a":' * 10_000 + b"1" + b"}" * 10_000, b"[" * 100_000, b'{"not":' * 9_999]
+    deep += [_replaced(example, (field,), deep[0]) for field in example]
+    for content in deep:
+        headers = {"Content-Type": kind}
+        answer = await _in_a_second(
+            target, method, path, token=target.tokens["admin"], content=content, headers=headers
+        )
+        _check(answer, name)
+        assert answer.status == 422
+
+
+async def test_a_predicate_nested_deeper_than_a_person_would_is_422(target: Service) -> None:
+    for depth in (9, 30, 60):
+        where: dict[str, Any] = {"tag": "x"}
+        for _ in range(depth):
+            where = {"not": where}
+        answer = await target.send("POST", "/v1/customers/search", token=target.tokens["admin"], body={"where": where})
+        _check(answer, depth)
+        assert answer.status == 422
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Long": "a" * (MAX_HEADER_BYTES + 1)},
+        {f"X-{n}": "a" * 100 for n in range(400)},
+        {"Cookie": "a=" + "b" * MAX_HEADER_BYTES},
+    ],
+    ids=["one long", "many", "cookie"],
+)
+async def test_headers_over_the_limit_are_431(target: Service, headers: dict[str, str]) -> None:
+    answer = await _in_a_second(target, "GET", "/v1/customers", token=target.tokens["admin"], headers=headers)
+    _check(answer, "headers")
+    assert answer.status == 431
+
+
+async def test_a_path_and_query_over_the_limit_are_413(target: Service) -> None:
+    for path, query in [("/v1/" + "a" * 9000, ""), ("/v1/customers", "text=" + "a" * 9000)]:
+        answer = await _in_a_second(target, "GET", path, query=query, token=target.tokens["admin"])
+        _check(answer, path)
+        assert answer.status == 413
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/%00", "/v1/%FF", "/%2e%2e/%2e%2e/etc/passwd", "/v1/customers/%2F", "//", "/docs/assets/..%2f..%2fx"]
+)
+async def test_a_path_that_leads_nowhere_is_a_404(target: Service, path: str) -> None:
+    answer = await target.send("GET", path, token=target.tokens["admin"])
+    _check(answer, path)
+    assert answer.status in (404, 422)
+
+
+CREDENTIALS = [
+    b"",
+    b"Bearer",
+    b"Bearer ",
+    b"Bearer \xff",
+    b"Bearer a.b.c",
+    b"Bearer " + b"a" * 9000,
+    b"Basic YTpi",
+    b"Bearer strata_",
+]
+CREDENTIALS += [
+    b"Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.",
+    b"Bearer \x00",
+    b"bearer null",
+    b"Bearer " + b"[" * 5000,
+]
+
+
+@pytest.mark.parametrize("credential", CREDENTIALS, ids=lambda value: repr(value[:20]))
+async def test_a_hostile_credential_is_401(target: Service, credential: bytes) -> None:
+    for header in ("Authorization", "X-API-Key"):
+        answer = await target.send("GET", "/v1/me", headers={header: credential})
+        _check(answer, credential)
+        assert answer.status == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_the_service_is_well_after_all_this(target: Service) -> None:
+    answer = await target.get("/readyz")
+    assert answer.status == 200
+    answer = await target.get("/v1/customers", target.tokens["admin"])
+    assert answer.status == 200
+    assert target.database.pool.get_size() - target.database.pool.get_idle_size() == 0, (
+        "a connection was not given back"
+    )
