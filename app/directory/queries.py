@@ -63,7 +63,8 @@ def _in_class() -> ColumnElement[bool]:
 def _within_region() -> ColumnElement[bool]:
     # `~` sorts after every character a region code has: the range is the code and everything below it.
     region = bindparam("region", type_=Text)
-    below = customer.c.region.bool_op("~>=~")(region + "-") & customer.c.region.bool_op("~<~")(region + "-~")
+    first, end = func.concat(region, "-"), func.concat(region, "-~")
+    below = customer.c.region.bool_op("~>=~")(first) & customer.c.region.bool_op("~<~")(end)
     return (customer.c.region == region) | below
 
 
