@@ -10,10 +10,12 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from sqlalchemy import column
 
-from app.classification.metrics import MEDIAN_GAP, METRICS
+from app.classification.metrics import INSTANTS, MEDIAN_GAP, METRICS, metric_type
 from app.core.bounds import Code, DecimalText, Key
-from app.core.predicates import BreakpointRef, ClassIs, FieldIs, HasTag, MetricIs, Predicate, leaves
+from app.core.errors import Invalid
+from app.core.predicates import ORDERED, BreakpointRef, ClassIs, FieldIs, HasTag, MetricIs, Predicate, compare, leaves
 
 Share = Annotated[DecimalText, Field(gt=0, lt=1)]
 
@@ -24,7 +26,16 @@ def _known_metric(name: str) -> str:
     return name
 
 
-MetricName = Annotated[Key, AfterValidator(_known_metric)]
+def _number_of_its_own(name: str) -> str:
+    metric = METRICS[_known_metric(name)]
+    if metric.unit == "instant":
+        raise ValueError(f"{name} is an instant; breakpoints are found among numbers")
+    if metric.population:
+        raise ValueError(f"{name} depends on the population; it cannot decide the population's breakpoints")
+    return name
+
+
+MetricName = Annotated[Key, AfterValidator(_number_of_its_own)]
 
 
 class _Document(BaseModel):
@@ -44,6 +55,8 @@ class AbcDocument(_Document):
     def _fitting(self) -> "AbcDocument":
         if len(self.classes) != len(self.cut_offs) + 1 or len(set(self.classes)) != len(self.classes):
             raise ValueError("classes: one more than cut_offs, all different")
+        if "id" in self.classes[:-1]:
+            raise ValueError("classes: id is a name of the breakpoints themselves")
         if any(later <= earlier for earlier, later in zip(self.cut_offs, self.cut_offs[1:], strict=False)):
             raise ValueError("cut_offs must increase")
         return self
@@ -133,6 +146,19 @@ class PopulationQuantile(_Document):
     otherwise: Annotated[DecimalText, Field(gt=0)]
 
 
+def _check_comparison(leaf: MetricIs) -> None:
+    """Raises ValueError for a comparison that could never be made."""
+    subject = column(_known_metric(leaf.metric), metric_type(leaf.metric))
+    if isinstance(leaf.value, BreakpointRef):
+        if leaf.op not in ORDERED or leaf.metric in INSTANTS:
+            raise ValueError(f"{leaf.metric} {leaf.op} breakpoint: a breakpoint is a number to be above or below")
+        return
+    try:
+        compare(subject, leaf.op, leaf.value, "")
+    except Invalid as error:
+        raise ValueError(f"{leaf.metric} {leaf.op}: {error.detail}") from error
+
+
 class Rule(_Document):
     """When the condition holds, this class."""
 
@@ -153,9 +179,11 @@ class RulesDocument(_Document):
         for leaf in self._leaves():
             if isinstance(leaf, FieldIs | ClassIs | HasTag):
                 raise ValueError("rules of a scheme compare metrics")
-            _known_metric(leaf.metric)
+            _check_comparison(leaf)
             if isinstance(leaf.value, BreakpointRef) and leaf.value.breakpoint not in self.population:
                 raise ValueError(f"there is no breakpoint {leaf.value.breakpoint} under population")
+        if "id" in self.population:
+            raise ValueError("population: id is a name of the breakpoints themselves")
         if not self._needs_median() <= self.population.keys():
             raise ValueError(f"population must define {MEDIAN_GAP}, which a metric in use needs")
         return self
