@@ -1,9 +1,10 @@
 """One application for all tests of a module, where they only read or each has rows of its own."""
 
+import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -143,6 +144,15 @@ async def _fresh_database() -> AsyncIterator[str]:
         await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await server.close()
+
+
+@contextmanager
+def sync_database() -> Iterator[str]:
+    """A fresh database for a server in a thread of its own."""
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        yield runner.run(stack.enter_async_context(_fresh_database()))
+        runner.run(stack.aclose())
 
 
 async def _exchange(app: FastAPI, scope: dict[str, Any], content: bytes) -> Answer:

@@ -64,8 +64,14 @@ TEXTS = [
     "%7B%7D",
     "..%2F..",
     "00000000-0000-0000-0000-000000000000",
+    # And some that are right: what follows the check is attacked, too.
     "-name",
     "total",
+    "CN-31",
+    "abc:A",
+    "C-1",
+    "GBP",
+    "2026-01-01T00:00:00Z",
 ]
 # What a JSON value can be replaced by, as it stands in the text.
 VALUES = [

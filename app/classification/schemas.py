@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from app.classification.definitions import Document
-from app.core.bounds import Count, Day, In, Instant, Key, Money, Out
+from app.core.bounds import Count, Day, Flag, In, Instant, Key, Money, Out
 
 AsOf = Instant | Day
 Score = dict[str, int | None]
@@ -193,7 +193,7 @@ class RecalculationIn(In):
 
     schemes: Annotated[list[Key], Field(max_length=100)] = []
     as_of: AsOf | None = Field(default=None, description="an instant, or a day: its end. The moment it runs if null")
-    refit: bool = False
+    refit: Flag = False
 
 
 class RecalculationOut(Out):

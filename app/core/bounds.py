@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_NUMBER = re.compile(r"\s*[-+]?[\d.]+(e[-+]?\d+)?\s*$", re.IGNORECASE | re.ASCII)
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 MAX_AMOUNT = Decimal(10) ** 14
@@ -45,6 +46,13 @@ def _within_calendar(value: datetime) -> datetime:
     if not EARLIEST <= instant < LATEST:
         raise ValueError("the instant must lie between 1900 and 2200")
     return instant
+
+
+def _written_out(value: Any) -> Any:
+    # Pydantic would read a number as seconds since 1970.
+    if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.match(value)):
+        raise ValueError("write it out, such as 2026-01-02T03:04:05Z")
+    return value
 
 
 def _day_within_calendar(day: date) -> date:
@@ -93,8 +101,9 @@ Reference = Annotated[str, StringConstraints(min_length=1, max_length=200, strip
 Paragraph = Annotated[str, StringConstraints(max_length=4000), Printable]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Instant = Annotated[datetime, AfterValidator(_within_calendar)]
-Day = Annotated[date, AfterValidator(_day_within_calendar)]
+Instant = Annotated[datetime, BeforeValidator(_written_out), AfterValidator(_within_calendar)]
+Day = Annotated[date, BeforeValidator(_written_out), AfterValidator(_day_within_calendar)]
+Flag = Annotated[bool, Field(strict=True)]
 
 DecimalText = Annotated[
     Decimal,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from app.core.bounds import Count, In, Out, Printable
+from app.core.bounds import Count, Flag, In, Out, Printable
 from app.core.pagination import MAX_CURSOR_LENGTH
 from app.core.predicates import Predicate
 from app.customers.schemas import CustomerOut
@@ -56,6 +56,6 @@ class SearchIn(In):
 
     where: Predicate
     sort: Sort = Sort.CREATED_DESC
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    limit: Annotated[int, Field(ge=1, le=200, strict=True)] = 50
     cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
-    include_total: bool = False
+    include_total: Flag = False

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
 
 from app.core import bounds
-from app.core.bounds import In, Key, Line, Out, Printable
+from app.core.bounds import Flag, In, Key, Line, Out, Printable
 from app.identity import passwords
 from app.identity.actor import EVERYTHING, Scope
 from app.identity.permissions import known_permissions
@@ -151,7 +151,7 @@ class UserPatch(In):
     password: Password = _left_out()
     unit_id: UUID | None = None
     roles: RoleKeys = _left_out()
-    active: bool = _left_out()
+    active: Flag = _left_out()
 
 
 class UserOut(Out):

@@ -7,9 +7,11 @@ from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
 from starlette.staticfiles import StaticFiles
 
 from app.core.http.problems import MEDIA_TYPE, ProblemDetails
+from app.core.http.routes import keeps_answers
 
 URL = "/v1/openapi.json"
 ASSETS = "/docs/assets"
@@ -42,9 +44,10 @@ def document(app: FastAPI) -> dict[str, Any]:
     schemas.update(_problem_schemas())
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    keep_answers = {route.unique_id for route in app.routes if isinstance(route, APIRoute) and keeps_answers(route)}
     for item in made["paths"].values():
-        for method, operation in item.items():
-            _finish(method, operation)
+        for operation in item.values():
+            _finish(operation, keeps_answer=operation["operationId"] in keep_answers)
     _binary_files(schemas)
     app.openapi_schema = made
     return made
@@ -57,10 +60,10 @@ def _problem_schemas() -> dict[str, Any]:
     return {**schema.pop("$defs", {}), "ProblemDetails": schema}
 
 
-def _finish(method: str, operation: dict[str, Any]) -> None:
+def _finish(operation: dict[str, Any], *, keeps_answer: bool) -> None:
     operation["responses"].pop("422", None)
     operation["responses"]["default"] = _PROBLEM_ANSWER
-    if method == "post" and operation.get("security"):
+    if keeps_answer:
         operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
 
 

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from app.core.db import CONNECTION_LOST
 from app.core.errors import FieldError, Invalid, NotFound, Problem, TooLarge, Unauthenticated, Unavailable
@@ -56,6 +57,13 @@ def problem_response(request: Request, problem: Problem) -> JSONResponse:
     )
 
 
+def _methods_taken(request: Request) -> list[str]:
+    """What the resource takes, by all its routes; Starlette names the first route's methods only."""
+    path = request.scope["path"]
+    routes = [route for route in request.app.routes if isinstance(route, Route) and route.path_regex.match(path)]
+    return sorted({method for route in routes for method in route.methods or ()} - {"HEAD"})
+
+
 class _MethodNotAllowed(Problem):
     status = 405
     type = "method-not-allowed"
@@ -76,6 +84,8 @@ async def _on_http(request: Request, error: Exception) -> Response:
         return problem_response(request, error.__cause__)
     problem = _BY_STATUS.get(error.status_code, Problem)(str(error.detail))
     problem.headers.update(error.headers or {})
+    if error.status_code == _MethodNotAllowed.status:
+        problem.headers["Allow"] = ", ".join(_methods_taken(request))
     return problem_response(request, problem)
 
 

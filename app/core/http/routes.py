@@ -7,12 +7,14 @@ answer is serialised, so that the idempotency store could not keep it). Hence a 
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Annotated, Any, TypeVar
 
 import asyncpg
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from fastapi.security.base import SecurityBase
 from starlette.datastructures import UploadFile
 
 from app.core import db
@@ -151,6 +153,19 @@ async def _write_session(request: Request) -> db.WriteSession:
 
 ReadSession = Annotated[db.ReadSession, Depends(_read_session)]
 WriteSession = Annotated[db.WriteSession, Depends(_write_session)]
+
+
+def keeps_answers(route: APIRoute) -> bool:
+    """Whether the route heeds an Idempotency-Key: a POST in a transaction, of somebody who is known."""
+    calls = list(_calls(route.dependant))
+    known = any(isinstance(call, SecurityBase) for call in calls)
+    return route.methods == {"POST"} and known and _write_session in calls
+
+
+def _calls(dependant: Dependant) -> Iterator[object]:
+    for each in dependant.dependencies:
+        yield each.call
+        yield from _calls(each)
 
 
 async def _claim(request: Request) -> Claim | None:
