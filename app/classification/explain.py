@@ -11,18 +11,20 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Date, Text, cast, func, literal, select
+from sqlalchemy import ColumnElement, Date, Text, case, cast, func, literal, or_, select
 
 from app.classification.compile import Row, breakpoint_columns, expression
 from app.classification.definitions import AbcDocument, RfmDocument, RulesDocument
 from app.classification.engine import Scheme
 from app.classification.metrics import METRICS, Source
-from app.classification.models import breakpoints, customer_class, customer_metrics, scheme
+from app.classification.models import breakpoints, customer_class, customer_metrics, recalculation, scheme
 from app.core import clock
 from app.core.bounds import plain_decimal
 from app.core.db import ReadSession, Record
 from app.core.errors import NotFound
 from app.core.predicates import BreakpointRef, MetricIs, leaves, to_sql
+from app.customers.models import customer
+from app.purchases.queries import last_recorded_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +68,47 @@ async def explain(session: ReadSession, each: Scheme, customer_id: UUID, as_of: 
 
 
 async def _standing(session: ReadSession, key: str, customer_id: UUID) -> Record:
+    """The class that stands, and the instant as of which it was decided last.
+
+    A class that was confirmed is not written again, so its row does not know that instant: it is that of the
+    latest recalculation of everybody, which may lie in the past, unless the customer's facts came after it.
+    """
     k, m = customer_class.c, customer_metrics.c
+    whole = _latest_of_everybody(key, customer_id)
+    facts_known_at = func.greatest(customer.c.created_at, last_recorded_at(m.customer_id))
     row = await session.first(
         select(
             k.class_,
             k.since,
-            func.greatest(k.as_of, m.as_of, breakpoints.c.as_of).label("decided_as_of"),
+            case(
+                (whole.c.ended_at >= facts_known_at, whole.c.as_of),
+                else_=func.greatest(k.as_of, m.as_of, breakpoints.c.as_of),
+            ).label("decided_as_of"),
         )
         .select_from(customer_metrics)
+        .join(customer, customer.c.id == m.customer_id)
         .outerjoin(customer_class, (k.customer_id == m.customer_id) & (k.scheme == key))
         .outerjoin(scheme, scheme.c.key == key)
         .outerjoin(breakpoints, breakpoints.c.id == scheme.c.breakpoints_id)
+        .outerjoin(whole, literal(True))
         .where(m.customer_id == customer_id)
     )
     if row is None:
         raise NotFound("This customer has not been measured yet; ask for a recalculation")
     return row
+
+
+def _latest_of_everybody(key: str, customer_id: UUID) -> Any:
+    """The latest recalculation of everybody in this scheme that has come to this customer."""
+    r = recalculation.c
+    came_by = or_(r.status == "completed", (r.phase == "classes") & (r.position >= customer_id))
+    return (
+        select(r.as_of, func.coalesce(r.finished_at, func.now()).label("ended_at"))
+        .where(r.scope == "all", r.schemes.contains([key]), came_by)
+        .order_by(r.started_at.desc())
+        .limit(1)
+        .subquery("whole")
+    )
 
 
 async def _facts(
@@ -208,29 +235,38 @@ def _plain(value: str | None) -> str | None:
 
 
 def _next_abc(document: AbcDocument, _: Record, shown: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """One class up is reached by the nearest edge not met; one down is below the edge that is met."""
-    unmet = [each for each in shown if not each["met"]]
-    met = [each for each in shown if each["met"]]
+    """One class up is reached by the nearest edge not met; one down is below the edge that is met.
+
+    A class without an edge has no members, and none can be reached.
+    """
+    edges = [each for each in shown if each["threshold"] is not None]
+    unmet = [each for each in edges if not each["met"]]
+    met = [each for each in edges if each["met"]]
     if unmet:
         yield _step(unmet[-1]["class"], "up", [unmet[-1]])
     if met:
-        below = document.classes[document.classes.index(met[0]["class"]) + 1]
-        yield _step(below, "down", [met[0]])
+        below = edges[edges.index(met[0]) + 1 :]
+        yield _step(below[0]["class"] if below else document.classes[-1], "down", [met[0]])
 
 
 def _next_rfm(document: RfmDocument, facts: Record, shown: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """For recency and frequency, the neighbouring score and the segment it leads to."""
+    """For recency and frequency, the nearest other score and the segment it leads to.
+
+    Equal edges are crossed together: where half of all customers bought once, no customer has the score 2.
+    """
     score = facts["score"]
     if score is None or score["r"] is None:
         return
-    for letter in "rf":
-        for step, direction in ((1, "up"), (-1, "down")):
-            neighbour = {**score, letter: score[letter] + step}
-            if not 1 <= neighbour[letter] <= document.bins:
-                continue
-            edge = f"{letter}{max(score[letter], neighbour[letter])}"
-            conditions = [each for each in shown if each["class"] == edge]
-            yield _step(document.segment_of(neighbour["r"], neighbour["f"]), direction, conditions)
+    for letter, group in (("r", 0), ("f", 1)):
+        edges = [each for each in shown if each["group"] == group and each["threshold"] is not None]
+        unmet, met = [each for each in edges if not each["met"]], [each for each in edges if each["met"]]
+        # Both kinds list the edges by rising value: recency is met from some edge on, frequency up to some edge.
+        up, down = (unmet[-1:], met[:1]) if letter == "r" else (unmet[:1], met[-1:])
+        for crossed, direction, step in ((up, "up", 1), (down, "down", -1)):
+            if crossed:
+                equal = sum(1 for each in edges if Decimal(each["threshold"]) == Decimal(crossed[0]["threshold"]))
+                there = {**score, letter: score[letter] + step * equal}
+                yield _step(document.segment_of(there["r"], there["f"]), direction, crossed)
 
 
 def _next_rules(document: RulesDocument, facts: Record, shown: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
