@@ -93,6 +93,11 @@ def _together(bought: Subquery, refunded: Subquery) -> Select[Any]:
     ).select_from(bought.outerjoin(refunded, b.customer_id == r.customer_id, full=True))
 
 
+def last_recorded_at(customer_id: ColumnElement[Any]) -> ColumnElement[Any]:
+    """When, in real time, the customer's latest purchase came to be known here; NULL without one."""
+    return select(func.max(purchase.c.created_at)).where(purchase.c.customer_id == customer_id).scalar_subquery()
+
+
 def gap_histogram(as_of: BindParameter[Any]) -> Select[Any]:
     """How often each gap between a customer's purchase days occurs: `gap` days, `gaps`, `first_gaps` among them."""
     p = purchase.c
