@@ -186,7 +186,7 @@ cli(["worker"])
 async def test_a_worker_killed_in_the_middle_is_succeeded_without_doing_anything_twice(
     admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs, url: str
 ) -> None:
-    made = await customers(database, 400)
+    made = await customers(database, 150)
     path = await ask(admin, refit=True)
     environment = {
         **os.environ,
@@ -200,20 +200,20 @@ async def test_a_worker_killed_in_the_middle_is_succeeded_without_doing_anything
     )
     try:
         async with asyncio.timeout(60):
-            while (await read(admin, path))["processed"] < 20:
+            while (await read(admin, path))["processed"] < 10:
                 assert worker.returncode is None
     finally:
         worker.send_signal(signal.SIGKILL)
         await worker.wait()
     killed = await read(admin, path)
-    assert (killed["status"], 20 <= killed["processed"] < 400) == ("running", True)
+    assert (killed["status"], 10 <= killed["processed"] < 150) == ("running", True)
     async with database.connection() as connection:  # its heartbeat is over, without waiting for that
         await connection.execute("UPDATE pgqueuer SET heartbeat = now() - interval '1 minute'")
     await run_jobs()
     ended = await read(admin, path)
-    assert (ended["status"], ended["processed"], ended["id"]) == ("completed", 400, killed["id"])
-    assert await value(database, "SELECT count(*) FROM customer_class") == 3 * 400
-    assert await value(database, "SELECT count(*) FROM class_change") == 3 * 400
+    assert (ended["status"], ended["processed"], ended["id"]) == ("completed", 150, killed["id"])
+    assert await value(database, "SELECT count(*) FROM customer_class") == 3 * 150
+    assert await value(database, "SELECT count(*) FROM class_change") == 3 * 150
     assert await value(database, "SELECT count(*) FROM breakpoints") == 3
     assert (await recalculate(admin, run_jobs))["changed"] == 0
     assert set(await classes(admin, made[0])) == {"abc", "rfm", "lifecycle"}
