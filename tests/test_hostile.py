@@ -6,7 +6,6 @@ Everything here is made from the API document: a new route is attacked without b
 import asyncio
 import json
 import re
-import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -16,21 +15,14 @@ import pytest_asyncio
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from app.core.http.docs import document
 from app.core.http.middleware import MAX_HEADER_BYTES
 from app.core.settings import get_settings
 from app.identity import passwords
-from app.main import create_app
+from tests.document import OPERATIONS, Operation, form, path_of
 from tests.service import Answer, Service, service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-DOCUMENT = document(create_app(url="postgresql://nowhere", secret="a secret that only the tests know, long enough"))
-OPERATIONS = {
-    operation["operationId"]: (method.upper(), path, operation)
-    for path, item in DOCUMENT["paths"].items()
-    for method, operation in item.items()
-}
 # What a path or a query can hold, percent-encoded: bytes that are no text, numbers and instants out of range, patterns.
 TEXTS = [
     "",
@@ -173,47 +165,6 @@ async def target() -> AsyncIterator[Service]:
             yield made
 
 
-async def _made(target: Service, name: str) -> str:
-    """The id of something that the operation may spoil."""
-    token = target.tokens["admin"]
-    unique = f"{name}_{time.monotonic_ns()}"
-    match name:
-        case "customer_id":
-            answer = await target.send("POST", "/v1/customers", token=token, body={"name": unique})
-        case "user_id":
-            return str((await target.user({"users:read": "own"}))[0])
-        case "role_id":
-            body = {"key": unique, "title": "x", "permissions": {}}
-            answer = await target.send("POST", "/v1/roles", token=token, body=body)
-        case "unit_id":
-            answer = await target.send("POST", "/v1/units", token=token, body={"name": unique})
-        case "api_key_id":
-            answer = await target.send("POST", "/v1/api-keys", token=token, body={"name": unique, "permissions": {}})
-        case "recalculation_id":
-            answer = await target.send("POST", "/v1/recalculations", token=token, body={})
-        case "import_id":
-            fields = {"kind": b"purchases", "file": b"customer_ref,occurred_at,amount\nx,2026-01-01T00:00:00Z,1\n"}
-            answer = await target.send("POST", "/v1/imports", token=token, **_form(fields))
-        case "key":
-            return "abc"
-        case "name":
-            return "A"
-        case _:
-            raise AssertionError(f"say how to make a {name}")
-    assert answer.status < 300, answer.body
-    return str(answer.json()["id"])
-
-
-def _form(fields: dict[str, bytes], boundary: bytes = b"strata-boundary") -> dict[str, Any]:
-    parts = b""
-    for name, value in fields.items():
-        file = b'; filename="a.csv"\r\nContent-Type: text/csv' if name == "file" else b""
-        parts += b'--%s\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n' % (boundary, name.encode(), file)
-        parts += value + b"\r\n"
-    kind = b"multipart/form-data; boundary=" + boundary
-    return {"content": parts + b"--" + boundary + b"--\r\n", "headers": {"Content-Type": kind}}
-
-
 def _check(answer: Answer, sent: object) -> None:
     where = repr(sent)[:300]
     assert answer.status < 500, (answer.status, where, answer.body[:500])
@@ -233,14 +184,9 @@ def _check(answer: Answer, sent: object) -> None:
 _LEAKS = re.compile(r"Traceback|asyncpg|sqlalchemy|SELECT |INSERT |File \"", re.IGNORECASE)
 
 
-def _example(operation: dict[str, Any]) -> tuple[str, dict[str, Any], Any]:
-    """The media type, the schema and the example of the operation's body."""
-    (kind, content) = next(iter(operation["requestBody"]["content"].items()))
-    schema = DOCUMENT["components"]["schemas"][content["schema"]["$ref"].rsplit("/", 1)[-1]]
-    example = dict(schema["examples"][0])
-    for name in schema["properties"]:
-        example.setdefault(name, None)
-    return kind, schema, example
+def _all_fields(operation: Operation) -> dict[str, Any]:
+    """The example, and None for each field that it leaves out."""
+    return {**dict.fromkeys(operation.schema["properties"]), **operation.example}
 
 
 def _slots(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -265,28 +211,18 @@ def _given(example: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
     return {name: value for name, value in example.items() if value is not None or name == path[0]}
 
 
-async def _path_of(target: Service, path: str) -> str:
-    for name in re.findall(r"{(\w+)}", path):
-        path = path.replace(f"{{{name}}}", await _made(target, name), 1)
-    return path
-
-
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_hostile_parameters_get_an_answer(target: Service, name: str) -> None:
-    method, template, operation = OPERATIONS[name]
+    operation = OPERATIONS[name]
+    method = operation.method
     token = await target.token("admin")  # its own: logging out ends it
-    named = re.findall(r"{(\w+)}", template)
-    body = None
-    if "requestBody" in operation and "json" in next(iter(operation["requestBody"]["content"])):
-        body = {key: value for key, value in _example(operation)[2].items() if value is not None}
-    path = await _path_of(target, template)
-    for parameter in named:
+    body = operation.example if operation.media_type == "application/json" else None
+    path = await path_of(target, operation)
+    for parameter in operation.path_names:
         for text in TEXTS:
-            attacked = template.replace(f"{{{parameter}}}", text)
-            for other in named:
-                attacked = attacked.replace(f"{{{other}}}", "abc" if other == "key" else "A")
+            attacked = operation.at(**{**dict.fromkeys(operation.path_names, "abc"), parameter: text})
             _check(await target.send(method, attacked, token=token, body=body), (method, attacked))
-    for parameter in operation.get("parameters", []):
+    for parameter in operation.spec.get("parameters", []):
         if parameter["in"] == "query":
             key = parameter["name"]
             for query in [
@@ -304,14 +240,14 @@ async def test_hostile_parameters_get_an_answer(target: Service, name: str) -> N
 
 
 COSTLY = {"create_user"}  # hashes a password for each request that is right: nothing new is seen at that price
-WITH_BODY = [name for name, (_, _, operation) in OPERATIONS.items() if "requestBody" in operation]
+WITH_BODY = [operation.name for operation in OPERATIONS.values() if operation.media_type is not None]
 
 
 @pytest.mark.parametrize("name", WITH_BODY)
 async def test_hostile_bodies_get_an_answer(target: Service, name: str) -> None:
-    method, template, operation = OPERATIONS[name]
-    kind, _, example = _example(operation)
-    path = await _path_of(target, template)
+    operation = OPERATIONS[name]
+    method, kind, example = operation.method, str(operation.media_type), _all_fields(operation)
+    path = await path_of(target, operation)
     token = await target.token("admin")
     if "multipart" in kind:
         for sent in _hostile_forms(example):
@@ -321,8 +257,8 @@ async def test_hostile_bodies_get_an_answer(target: Service, name: str) -> None:
     for content in _hostile_forms_encoded(example) if "form" in kind else _hostile_json(example):
         answer = await target.send(method, path, token=token, content=content, headers=headers)
         _check(answer, (path, content))
-        if answer.status == 404 and "{" in template:
-            path = await _path_of(target, template)  # it was spoilt
+        if answer.status == 404 and operation.path_names:
+            path = await path_of(target, operation)  # it was spoilt
 
 
 def _hostile_json(example: dict[str, Any]) -> Iterator[bytes]:
@@ -352,13 +288,13 @@ def _hostile_forms(example: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}
     yield {"content": b"\xff" * 100, "headers": {"Content-Type": "multipart/form-data; boundary=\xff"}}
     for name in example:
-        yield _form({key: value for key, value in plain.items() if key != name})
+        yield form({key: value for key, value in plain.items() if key != name})
         for value in FORM_VALUES:
-            yield _form({**plain, name: value})
-    yield _form({**plain, "file": b"customer_ref,occurred_at,price\n" + b'"' * 100_001})
-    yield _form({**plain, "file": b"\x1f\x8b" + b"no gzip"})
-    yield _form({**plain, "unknown": b"1"})
-    yield _form({f"field{n}": b"1" for n in range(2000)})
+            yield form({**plain, name: value})
+    yield form({**plain, "file": b"customer_ref,occurred_at,price\n" + b'"' * 100_001})
+    yield form({**plain, "file": b"\x1f\x8b" + b"no gzip"})
+    yield form({**plain, "unknown": b"1"})
+    yield form({f"field{n}": b"1" for n in range(2000)})
 
 
 # ---- limits ----------------------------------------------------------------------------------------------------------
@@ -370,11 +306,11 @@ async def _in_a_second(target: Service, *args: Any, **options: Any) -> Answer:
 
 @pytest.mark.parametrize("name", WITH_BODY)
 async def test_a_body_over_the_limit_is_413(target: Service, name: str) -> None:
-    method, template, operation = OPERATIONS[name]
-    kind = next(iter(operation["requestBody"]["content"]))
+    operation = OPERATIONS[name]
+    method, kind = operation.method, str(operation.media_type)
     if "multipart" in kind:
         pytest.skip("an import's limit is its own; see the tests of imports")
-    path = await _path_of(target, template)
+    path = await path_of(target, operation)
     content = b'"' + b"a" * (get_settings().max_body_bytes + 1) + b'"'
     headers = {"Content-Type": kind}
     answer = await _in_a_second(target, method, path, token=target.tokens["admin"], content=content, headers=headers)
@@ -388,11 +324,11 @@ async def test_a_body_over_the_limit_is_413(target: Service, name: str) -> None:
 
 @pytest.mark.parametrize("name", WITH_BODY)
 async def test_json_nested_ten_thousand_deep_is_422(target: Service, name: str) -> None:
-    method, template, operation = OPERATIONS[name]
-    kind, _, example = _example(operation)
+    operation = OPERATIONS[name]
+    method, kind, example = operation.method, str(operation.media_type), _all_fields(operation)
     if "json" not in kind:
         pytest.skip("takes no JSON")
-    path = await _path_of(target, template)
+    path = await path_of(target, operation)
     deep = [b"[" * 10_000 + b"]" * 10_000, b'{"a":' * 10_000 + b"1" + b"}" * 10_000, b"[" * 100_000, b'{"not":' * 9_999]
     deep += [_replaced(example, (field,), deep[0]) for field in example]
     for content in deep:
