@@ -29,6 +29,7 @@ from app.imports import handlers as imports_handlers
 from app.imports import kinds
 from app.imports.kinds import ImportKind
 from app.purchases import api as purchases_api
+from app.purchases import handlers as purchases_handlers
 from app.purchases import importing as purchases_importing
 
 __all__ = ["FEATURES", "audit", "metadata", "outbox"]
@@ -53,7 +54,12 @@ FEATURES = [
     Feature("identity", identity_api.routers, jobs=identity_handlers.JOBS, schedules=identity_handlers.SCHEDULES),
     Feature("imports", imports_api.routers, jobs=imports_handlers.JOBS, dead_letters=imports_handlers.DEAD_LETTERS),
     Feature("customers", customers_api.routers),
-    Feature("purchases", purchases_api.routers, import_kinds=[purchases_importing.KIND]),
+    Feature(
+        "purchases",
+        purchases_api.routers,
+        handlers=purchases_handlers.HANDLERS,
+        import_kinds=[purchases_importing.KIND],
+    ),
     Feature(
         "classification",
         classification_api.routers,

@@ -32,10 +32,10 @@ from sqlalchemy import (
     or_,
     select,
     union_all,
+    update,
 )
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.classification.compile import breakpoint_columns, expression
 from app.classification.definitions import Document
@@ -180,45 +180,42 @@ def _write(schemes: Sequence[Scheme], limits: Limits, moved: CTE, decided: CTE, 
         mine: ColumnElement[bool] = moved.c.customer_id.in_(select(locked.c.customer_id))
     else:
         mine = literal(True)
-    row = upsert(customer_class).from_select(
-        ["customer_id", "scheme", "class_", "score", "since", "as_of", "version", "breakpoints_id"],
-        select(
-            moved.c.customer_id,
-            moved.c.scheme,
-            moved.c.decided,
-            moved.c.score,
-            at,
-            AS_OF,
-            moved.c.version,
-            moved.c.breakpoints_id,
-        ).where(moved.c.decided.is_not(None), mine),
-    )
-    upserted = (
-        row.on_conflict_do_update(
-            index_elements=["customer_id", "scheme"],
-            set_={
-                "class_": row.excluded["class_"],
-                "score": row.excluded.score,
-                "since": case(
-                    (customer_class.c.class_ == row.excluded["class_"], customer_class.c.since),
-                    else_=row.excluded.since,
-                ),
-                "as_of": row.excluded.as_of,
-                "version": row.excluded.version,
-                "breakpoints_id": row.excluded.breakpoints_id,
-            },
+    entered = (
+        insert(customer_class)
+        .from_select(
+            ["customer_id", "scheme", "class_", "score", "since", "as_of", "version", "breakpoints_id"],
+            select(
+                moved.c.customer_id,
+                moved.c.scheme,
+                moved.c.decided,
+                moved.c.score,
+                at,
+                AS_OF,
+                moved.c.version,
+                moved.c.breakpoints_id,
+            ).where(moved.c.before.is_(None), moved.c.decided.is_not(None), mine),
         )
         .returning(customer_class.c.customer_id)
-        .cte("upserted")
+        .cte("entered")
+    )
+    this_one = and_(customer_class.c.customer_id == moved.c.customer_id, customer_class.c.scheme == moved.c.scheme)
+    stayed = (
+        update(customer_class)
+        .values(
+            class_=moved.c.decided,
+            score=moved.c.score,
+            since=case((customer_class.c.class_ == moved.c.decided, customer_class.c.since), else_=at),
+            as_of=AS_OF,
+            version=moved.c.version,
+            breakpoints_id=moved.c.breakpoints_id,
+        )
+        .where(this_one, moved.c.decided.is_not(None), mine)
+        .returning(customer_class.c.customer_id)
+        .cte("stayed")
     )
     left = (
         delete(customer_class)
-        .where(
-            customer_class.c.customer_id == moved.c.customer_id,
-            customer_class.c.scheme == moved.c.scheme,
-            moved.c.decided.is_(None),
-            mine,
-        )
+        .where(this_one, moved.c.decided.is_(None), mine)
         .returning(customer_class.c.customer_id)
         .cte("left_scheme")
     )
@@ -269,8 +266,8 @@ def _write(schemes: Sequence[Scheme], limits: Limits, moved: CTE, decided: CTE, 
             .where(moved.c.customer_id.not_in(select(locked.c.customer_id)))
             .scalar_subquery()
             .label("overtaken"),
-        ).add_cte(upserted, left)
-    return select(decided.c.customer_id, decided.c.scheme, decided.c.decided).add_cte(upserted, left, logged)
+        ).add_cte(entered, stayed, left)
+    return select(decided.c.customer_id, decided.c.scheme, decided.c.decided).add_cte(entered, stayed, left, logged)
 
 
 @dataclass(slots=True)

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+from sqlalchemy import delete
+
 from app.classification import refresh
 from app.classification.engine import Cause, evaluate
+from app.classification.models import class_change, customer_class, customer_metrics, dirty_customer
 from app.classification.recalculations import (
     enqueue_after_import,
     recalculation_died,
@@ -14,7 +17,7 @@ from app.classification.schemes import published
 from app.core import clock
 from app.core.db import WriteSession
 from app.core.jobs import Schedule
-from app.customers.events import CustomerCreated, CustomersCreated
+from app.customers.events import CustomerCreated, CustomerDeleted, CustomersCreated
 from app.imports.events import ImportCompleted
 from app.purchases.events import PurchaseRecorded, PurchasesImported
 
@@ -34,6 +37,12 @@ async def on_bulk(session: WriteSession, event: PurchasesImported | CustomersCre
     await refresh.mark_dirty(session, event.customer_ids)
 
 
+async def on_deletion(session: WriteSession, event: CustomerDeleted) -> None:
+    """What was measured and decided goes with the customer."""
+    for table in (customer_metrics, customer_class, class_change, dirty_customer):
+        await session.execute(delete(table).where(table.c.customer_id == event.customer_id))
+
+
 async def on_import(session: WriteSession, event: ImportCompleted) -> None:
     """An import ends in a recalculation: of everybody when breakpoints are still to be fitted, else of the dirty."""
     await enqueue_after_import(session, event)
@@ -42,6 +51,7 @@ async def on_import(session: WriteSession, event: ImportCompleted) -> None:
 HANDLERS: dict[type[Any], Any] = {
     PurchaseRecorded: on_fact,
     CustomerCreated: on_fact,
+    CustomerDeleted: on_deletion,
     PurchasesImported: on_bulk,
     CustomersCreated: on_bulk,
     ImportCompleted: on_import,

@@ -1,4 +1,8 @@
-"""Tables of classification: what is measured, what is decided, and why."""
+"""Tables of classification: what is measured, what is decided, and why.
+
+What belongs to a customer has no foreign key to it: rows are written only while the customer's row, or the
+metrics row that stands for it, is held (decision 008).
+"""
 
 from sqlalchemy import (
     BigInteger,
@@ -24,7 +28,7 @@ from app.core.db import metadata
 customer_metrics = Table(
     "customer_metrics",
     metadata,
-    Column("customer_id", UuidType, ForeignKey("customer.id", ondelete="CASCADE"), primary_key=True),
+    Column("customer_id", UuidType, primary_key=True),
     Column("frequency", Integer, nullable=False, comment="distinct purchases; refunds do not count"),
     Column("monetary", Numeric(20, 4), nullable=False, comment="purchases minus refunds, base currency"),
     Column("refunded", Numeric(20, 4), nullable=False),
@@ -43,7 +47,7 @@ customer_metrics = Table(
 dirty_customer = Table(
     "dirty_customer",
     metadata,
-    Column("customer_id", UuidType, ForeignKey("customer.id", ondelete="CASCADE"), primary_key=True),
+    Column("customer_id", UuidType, primary_key=True),
 )
 
 scheme = Table(
@@ -87,7 +91,7 @@ breakpoints = Table(
 customer_class = Table(
     "customer_class",
     metadata,
-    Column("customer_id", UuidType, ForeignKey("customer.id", ondelete="CASCADE"), primary_key=True),
+    Column("customer_id", UuidType, primary_key=True),
     Column("scheme", Text, primary_key=True),
     Column("class", Text, key="class_", nullable=False),
     Column("score", JSONB),
@@ -101,7 +105,7 @@ customer_class = Table(
 class_change = Table(
     "class_change",
     metadata,
-    Column("customer_id", UuidType, ForeignKey("customer.id", ondelete="CASCADE"), primary_key=True),
+    Column("customer_id", UuidType, primary_key=True),
     Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
     Column("scheme", Text, nullable=False),
     Column("from_class", Text),

@@ -5,7 +5,7 @@ Every write of a metrics row raises its `revision`, so that whoever computed fro
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -32,13 +32,16 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.classification.models import customer_metrics, dirty_customer
 from app.core.db import Prepared, WriteSession
-from app.customers.queries import customer_ids_between
+from app.customers.queries import customer_ids_between, still_there
 from app.purchases.queries import purchase_totals
 
 EVALUATION_LOCK = 0x57A7A
 """Advisory lock: shared by whoever evaluates single customers, exclusive for whoever puts breakpoints in force."""
 
+WINDOW_DAYS = 365
+
 AS_OF = bindparam("as_of", type_=DateTime(timezone=True))
+WINDOW_FROM = bindparam("window_from", type_=DateTime(timezone=True))
 AS_OF_DAY = bindparam("as_of_day", type_=Date)
 IDS = bindparam("ids", type_=ARRAY(UuidType))
 AFTER = bindparam("after", type_=UuidType)
@@ -73,7 +76,9 @@ def _fresh(*, ranged: bool) -> CTE:
     """The metrics of the customers in scope, from the facts up to `as_of`; zeros for those without any."""
     ids = customer_ids_between(AFTER, UP_TO) if ranged else select(func.unnest(IDS).label("id"))
     who = ids.subquery("who")
-    totals = purchase_totals(AS_OF, lambda customer_id: within(customer_id, ranged=ranged)).subquery("totals")
+    totals = purchase_totals(AS_OF, WINDOW_FROM, lambda customer_id: within(customer_id, ranged=ranged)).subquery(
+        "totals"
+    )
     zero = {"frequency", "monetary", "refunded", "frequency_365d", "monetary_365d", "purchase_days"}
     columns = [(func.coalesce(totals.c[name], 0) if name in zero else totals.c[name]).label(name) for name in _MEASURES]
     return (
@@ -122,12 +127,14 @@ def _refresh_range() -> Prepared:
         .returning(customer_metrics.c.customer_id)
         .cte("updated")
     )
+    new = changed.c.revision.is_(None)
+    there = still_there(changed, new).cte("there")
     inserted = (
         upsert(customer_metrics)
         .from_select(
             ["customer_id", *_MEASURES, "as_of"],
             select(changed.c.customer_id, *(changed.c[name] for name in _MEASURES), AS_OF).where(
-                changed.c.revision.is_(None)
+                new, changed.c.customer_id == there.c.id
             ),
         )
         .on_conflict_do_nothing()
@@ -141,7 +148,8 @@ def _refresh_range() -> Prepared:
 async def refresh_metrics(session: WriteSession, scope: Scope, *, as_of: datetime) -> None:
     """Bring the stored metrics of these customers up to the facts as of an instant."""
     statement = _refresh_range() if isinstance(scope, Range) else _refresh_some()
-    await session.all(statement, {"as_of": as_of, **scope_params(scope)})
+    window_from = as_of - timedelta(days=WINDOW_DAYS)
+    await session.all(statement, {"as_of": as_of, "window_from": window_from, **scope_params(scope)})
 
 
 async def mark_dirty(session: WriteSession, customer_ids: Sequence[UUID]) -> None:

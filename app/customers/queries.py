@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Select, any_, bindparam, func, literal, select
+from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, any_, bindparam, func, literal, select
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -37,6 +37,16 @@ def held(actor: Actor, permission: str) -> Select[Any]:
         select(customer.c.id)
         .where(customer.c.id == bindparam("customer_id", type_=UuidType), visible_to(actor, permission))
         .with_for_update(key_share=True)
+    )
+
+
+def still_there(candidates: FromClause, condition: ColumnElement[bool]) -> Select[Any]:
+    """Of the candidates (`customer_id`), those whose customer exists, kept from deletion until the transaction ends."""
+    return (
+        select(customer.c.id)
+        .select_from(customer)
+        .where(customer.c.id == candidates.c.customer_id, condition)
+        .with_for_update(read=True, key_share=True, of=customer)
     )
 
 

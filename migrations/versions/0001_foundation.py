@@ -46,6 +46,68 @@ def upgrade() -> None:
     )
     op.create_index("ix_audit_event_resource", "audit_event", ["resource", "resource_id"], unique=False)
     op.create_table(
+        "class_change",
+        sa.Column("customer_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), server_default=sa.text("uuidv7()"), nullable=False),
+        sa.Column("scheme", sa.Text(), nullable=False),
+        sa.Column("from_class", sa.Text(), nullable=True),
+        sa.Column("to_class", sa.Text(), nullable=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False, comment="business time of the decision"),
+        sa.Column("as_of", sa.DateTime(timezone=True), nullable=False, comment="instant whose facts decided"),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("breakpoints_id", sa.Uuid(), nullable=True),
+        sa.Column("inputs", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("score", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("correlation_id", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_class_change")),
+    )
+    op.create_table(
+        "customer_class",
+        sa.Column("customer_id", sa.Uuid(), nullable=False),
+        sa.Column("scheme", sa.Text(), nullable=False),
+        sa.Column("class", sa.Text(), nullable=False),
+        sa.Column("score", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("breakpoints_id", sa.Uuid(), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "scheme", name=op.f("pk_customer_class")),
+    )
+    op.create_index(
+        "ix_customer_class_scheme_class", "customer_class", ["scheme", "class", "customer_id"], unique=False
+    )
+    op.create_table(
+        "customer_metrics",
+        sa.Column("customer_id", sa.Uuid(), nullable=False),
+        sa.Column("frequency", sa.Integer(), nullable=False, comment="distinct purchases; refunds do not count"),
+        sa.Column(
+            "monetary",
+            sa.Numeric(precision=20, scale=4),
+            nullable=False,
+            comment="purchases minus refunds, base currency",
+        ),
+        sa.Column("refunded", sa.Numeric(precision=20, scale=4), nullable=False),
+        sa.Column("frequency_365d", sa.Integer(), nullable=False),
+        sa.Column("monetary_365d", sa.Numeric(precision=20, scale=4), nullable=False),
+        sa.Column("first_purchase_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_purchase_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("first_purchase_on", sa.Date(), nullable=True),
+        sa.Column("last_purchase_on", sa.Date(), nullable=True),
+        sa.Column("purchase_days", sa.Integer(), nullable=False, comment="distinct local days with a purchase"),
+        sa.Column(
+            "as_of", sa.DateTime(timezone=True), nullable=False, comment="instant of the last change of this row"
+        ),
+        sa.Column("revision", sa.Integer(), server_default="1", nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_customer_metrics")),
+    )
+    op.create_table(
+        "dirty_customer",
+        sa.Column("customer_id", sa.Uuid(), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_dirty_customer")),
+    )
+    op.create_table(
         "exchange_rate",
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
@@ -166,6 +228,45 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox_event")),
     )
     op.create_table(
+        "purchase",
+        sa.Column("customer_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.Uuid(), server_default=sa.text("uuidv7()"), nullable=False),
+        sa.Column("order_ref", sa.Text(), nullable=True),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("occurred_on", sa.Date(), nullable=False, comment="local day in the business time zone"),
+        sa.Column("amount", sa.Numeric(precision=18, scale=4), nullable=False, comment="as recorded, never negative"),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column(
+            "base_amount",
+            sa.Numeric(precision=18, scale=4),
+            nullable=False,
+            comment="base currency; a refund is negative",
+        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("(base_amount < 0) = (kind = 'refund')", name=op.f("ck_purchase_sign")),
+        sa.CheckConstraint("kind IN ('purchase', 'refund')", name=op.f("ck_purchase_kind")),
+        sa.CheckConstraint("amount >= 0", name=op.f("ck_purchase_amount")),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_purchase")),
+        sa.UniqueConstraint("customer_id", "order_ref", "kind", name=op.f("uq_purchase_customer_id_order_ref_kind")),
+    )
+    op.create_index(
+        "ix_purchase_metrics",
+        "purchase",
+        ["customer_id", "occurred_on"],
+        unique=False,
+        postgresql_include=["occurred_at", "base_amount"],
+    )
+    op.create_index("ix_purchase_occurred_at", "purchase", ["occurred_at"], unique=False, postgresql_using="brin")
+    op.create_index(
+        "ix_purchase_refunds",
+        "purchase",
+        ["customer_id"],
+        unique=False,
+        postgresql_include=["occurred_at", "base_amount"],
+        postgresql_where=sa.text("base_amount < 0"),
+    )
+    op.create_table(
         "purchase_import_row",
         sa.Column("import_number", sa.Integer(), nullable=False),
         sa.Column("bucket", sa.SmallInteger(), nullable=False),
@@ -184,6 +285,22 @@ def upgrade() -> None:
         prefixes=["UNLOGGED"],
     )
     op.create_index("ix_purchase_import_row_bucket", "purchase_import_row", ["import_number", "bucket"], unique=False)
+    op.create_table(
+        "purchase_line",
+        sa.Column("customer_id", sa.Uuid(), nullable=False),
+        sa.Column("purchase_id", sa.Uuid(), nullable=False),
+        sa.Column("content_hash", sa.BigInteger(), nullable=False),
+        sa.Column("occurrence", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("product_ref", sa.Text(), nullable=True),
+        sa.Column("product_name", sa.Text(), nullable=True),
+        sa.Column("category", sa.Text(), nullable=True),
+        sa.Column("quantity", sa.Numeric(precision=18, scale=4), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=18, scale=4), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "customer_id", "purchase_id", "content_hash", "occurrence", name=op.f("pk_purchase_line")
+        ),
+    )
     op.create_table(
         "recalculation",
         sa.Column("id", sa.Uuid(), server_default=sa.text("uuidv7()"), nullable=False),
@@ -400,45 +517,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_user_role_role_id"), "user_role", ["role_id"], unique=False)
     op.create_table(
-        "class_change",
-        sa.Column("customer_id", sa.Uuid(), nullable=False),
-        sa.Column("id", sa.Uuid(), server_default=sa.text("uuidv7()"), nullable=False),
-        sa.Column("scheme", sa.Text(), nullable=False),
-        sa.Column("from_class", sa.Text(), nullable=True),
-        sa.Column("to_class", sa.Text(), nullable=True),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False, comment="business time of the decision"),
-        sa.Column("as_of", sa.DateTime(timezone=True), nullable=False, comment="instant whose facts decided"),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("breakpoints_id", sa.Uuid(), nullable=True),
-        sa.Column("inputs", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("score", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.Column("cause", sa.Text(), nullable=False),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("correlation_id", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["customer_id"], ["customer.id"], name=op.f("fk_class_change_customer_id_customer"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_class_change")),
-    )
-    op.create_table(
-        "customer_class",
-        sa.Column("customer_id", sa.Uuid(), nullable=False),
-        sa.Column("scheme", sa.Text(), nullable=False),
-        sa.Column("class", sa.Text(), nullable=False),
-        sa.Column("score", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("breakpoints_id", sa.Uuid(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["customer_id"], ["customer.id"], name=op.f("fk_customer_class_customer_id_customer"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("customer_id", "scheme", name=op.f("pk_customer_class")),
-    )
-    op.create_index(
-        "ix_customer_class_scheme_class", "customer_class", ["scheme", "class", "customer_id"], unique=False
-    )
-    op.create_table(
         "customer_identity",
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
@@ -450,75 +528,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "value", name=op.f("pk_customer_identity")),
     )
     op.create_index(op.f("ix_customer_identity_customer_id"), "customer_identity", ["customer_id"], unique=False)
-    op.create_table(
-        "customer_metrics",
-        sa.Column("customer_id", sa.Uuid(), nullable=False),
-        sa.Column("frequency", sa.Integer(), nullable=False, comment="distinct purchases; refunds do not count"),
-        sa.Column(
-            "monetary",
-            sa.Numeric(precision=20, scale=4),
-            nullable=False,
-            comment="purchases minus refunds, base currency",
-        ),
-        sa.Column("refunded", sa.Numeric(precision=20, scale=4), nullable=False),
-        sa.Column("frequency_365d", sa.Integer(), nullable=False),
-        sa.Column("monetary_365d", sa.Numeric(precision=20, scale=4), nullable=False),
-        sa.Column("first_purchase_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("last_purchase_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("first_purchase_on", sa.Date(), nullable=True),
-        sa.Column("last_purchase_on", sa.Date(), nullable=True),
-        sa.Column("purchase_days", sa.Integer(), nullable=False, comment="distinct local days with a purchase"),
-        sa.Column(
-            "as_of", sa.DateTime(timezone=True), nullable=False, comment="instant of the last change of this row"
-        ),
-        sa.Column("revision", sa.Integer(), server_default="1", nullable=False),
-        sa.ForeignKeyConstraint(
-            ["customer_id"], ["customer.id"], name=op.f("fk_customer_metrics_customer_id_customer"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_customer_metrics")),
-    )
-    op.create_table(
-        "dirty_customer",
-        sa.Column("customer_id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["customer_id"], ["customer.id"], name=op.f("fk_dirty_customer_customer_id_customer"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_dirty_customer")),
-    )
-    op.create_table(
-        "purchase",
-        sa.Column("customer_id", sa.Uuid(), nullable=False),
-        sa.Column("id", sa.Uuid(), server_default=sa.text("uuidv7()"), nullable=False),
-        sa.Column("order_ref", sa.Text(), nullable=True),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("occurred_on", sa.Date(), nullable=False, comment="local day in the business time zone"),
-        sa.Column("amount", sa.Numeric(precision=18, scale=4), nullable=False, comment="as recorded, never negative"),
-        sa.Column("currency", sa.Text(), nullable=False),
-        sa.Column(
-            "base_amount",
-            sa.Numeric(precision=18, scale=4),
-            nullable=False,
-            comment="base currency; a refund is negative",
-        ),
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint("(base_amount < 0) = (kind = 'refund')", name=op.f("ck_purchase_sign")),
-        sa.CheckConstraint("kind IN ('purchase', 'refund')", name=op.f("ck_purchase_kind")),
-        sa.CheckConstraint("amount >= 0", name=op.f("ck_purchase_amount")),
-        sa.ForeignKeyConstraint(
-            ["customer_id"], ["customer.id"], name=op.f("fk_purchase_customer_id_customer"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_purchase")),
-        sa.UniqueConstraint("customer_id", "order_ref", "kind", name=op.f("uq_purchase_customer_id_order_ref_kind")),
-    )
-    op.create_index(
-        "ix_purchase_metrics",
-        "purchase",
-        ["customer_id", "occurred_on"],
-        unique=False,
-        postgresql_include=["occurred_at", "base_amount"],
-    )
-    op.create_index("ix_purchase_occurred_at", "purchase", ["occurred_at"], unique=False, postgresql_using="brin")
     op.create_table(
         "refresh_token",
         sa.Column("id", sa.Uuid(), server_default=sa.text("uuidv7()"), nullable=False),
@@ -537,47 +546,16 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash", name=op.f("uq_refresh_token_token_hash")),
     )
     op.create_index(op.f("ix_refresh_token_session_id"), "refresh_token", ["session_id"], unique=False)
-    op.create_table(
-        "purchase_line",
-        sa.Column("customer_id", sa.Uuid(), nullable=False),
-        sa.Column("purchase_id", sa.Uuid(), nullable=False),
-        sa.Column("content_hash", sa.BigInteger(), nullable=False),
-        sa.Column("occurrence", sa.Integer(), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("product_ref", sa.Text(), nullable=True),
-        sa.Column("product_name", sa.Text(), nullable=True),
-        sa.Column("category", sa.Text(), nullable=True),
-        sa.Column("quantity", sa.Numeric(precision=18, scale=4), nullable=False),
-        sa.Column("amount", sa.Numeric(precision=18, scale=4), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["customer_id", "purchase_id"],
-            ["purchase.customer_id", "purchase.id"],
-            name=op.f("fk_purchase_line_customer_id_purchase_id_purchase"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint(
-            "customer_id", "purchase_id", "content_hash", "occurrence", name=op.f("pk_purchase_line")
-        ),
-    )
 
     op.execute("ALTER TABLE import_chunk ALTER COLUMN data SET STORAGE EXTERNAL")
 
 
 def downgrade() -> None:
     _run_script(QueryBuilderEnvironment().build_uninstall_query())
-    op.drop_table("purchase_line")
     op.drop_index(op.f("ix_refresh_token_session_id"), table_name="refresh_token")
     op.drop_table("refresh_token")
-    op.drop_index("ix_purchase_occurred_at", table_name="purchase", postgresql_using="brin")
-    op.drop_index("ix_purchase_metrics", table_name="purchase", postgresql_include=["occurred_at", "base_amount"])
-    op.drop_table("purchase")
-    op.drop_table("dirty_customer")
-    op.drop_table("customer_metrics")
     op.drop_index(op.f("ix_customer_identity_customer_id"), table_name="customer_identity")
     op.drop_table("customer_identity")
-    op.drop_index("ix_customer_class_scheme_class", table_name="customer_class")
-    op.drop_table("customer_class")
-    op.drop_table("class_change")
     op.drop_index(op.f("ix_user_role_role_id"), table_name="user_role")
     op.drop_table("user_role")
     op.drop_index("ix_customer_updated_at", table_name="customer")
@@ -610,8 +588,18 @@ def downgrade() -> None:
     op.drop_table("scheme")
     op.drop_table("role")
     op.drop_table("recalculation")
+    op.drop_table("purchase_line")
     op.drop_index("ix_purchase_import_row_bucket", table_name="purchase_import_row")
     op.drop_table("purchase_import_row")
+    op.drop_index(
+        "ix_purchase_refunds",
+        table_name="purchase",
+        postgresql_include=["occurred_at", "base_amount"],
+        postgresql_where=sa.text("base_amount < 0"),
+    )
+    op.drop_index("ix_purchase_occurred_at", table_name="purchase", postgresql_using="brin")
+    op.drop_index("ix_purchase_metrics", table_name="purchase", postgresql_include=["occurred_at", "base_amount"])
+    op.drop_table("purchase")
     op.drop_table("outbox_event")
     op.drop_table("org_unit")
     op.drop_index("ix_login_attempt_window_start", table_name="login_attempt")
@@ -623,5 +611,10 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_idempotency_key_created_at"), table_name="idempotency_key")
     op.drop_table("idempotency_key")
     op.drop_table("exchange_rate")
+    op.drop_table("dirty_customer")
+    op.drop_table("customer_metrics")
+    op.drop_index("ix_customer_class_scheme_class", table_name="customer_class")
+    op.drop_table("customer_class")
+    op.drop_table("class_change")
     op.drop_index("ix_audit_event_resource", table_name="audit_event")
     op.drop_table("audit_event")
