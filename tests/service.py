@@ -14,8 +14,11 @@ from uuid import UUID
 import asyncpg
 from fastapi import FastAPI
 
+from app import features
 from app.core import clock
 from app.core.db import Database
+from app.core.jobs import FINISHED, Worker
+from app.core.settings import get_settings
 from app.identity import tokens
 from app.main import create_app
 from tests.conftest import SECRET, TEMPLATE, url_of
@@ -109,6 +112,14 @@ class Service:
                 clock.now() + timedelta(days=1),
             )
         return tokens.issue_access_token(SECRET, user_id=user_id, session_id=session_id, lifetime=lifetime)
+
+    async def run_jobs(self) -> None:
+        """Run what is queued, and what that queues."""
+        worker_database = await Database.connect(self.url, get_settings(), size=16, statement_timeout=0)
+        unfinished = "SELECT count(*) FROM job WHERE status <> ALL ($1)"
+        while await self.value(unfinished, list(FINISHED)):
+            await Worker(worker_database, features.JOBS, [], concurrency=2).drain()
+        await worker_database.close()
 
     async def fetch(self, statement: str, *values: Any) -> list[Any]:
         async with self.database.connection() as connection:
