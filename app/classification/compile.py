@@ -4,42 +4,87 @@ The same expression recalculates everybody, re-evaluates one, explains and searc
 results agree because they are the same text.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy import CTE, ColumnElement, Integer, Numeric, Text, case, cast, func, literal, literal_column, select
+from sqlalchemy import CTE, ColumnElement, Integer, Numeric, Text, case, cast, func, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.classification.definitions import AbcDocument, Document, RfmDocument, RulesDocument
 from app.classification.metrics import METRICS, Source, metric_type
 from app.classification.models import breakpoints, scheme
 from app.core.errors import Invalid
-from app.core.predicates import to_sql
+from app.core.predicates import Node, to_sql
+
+Columns = Mapping[str, ColumnElement[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A scheme over one row: the class (NULL while undecided) and, where the kind has them, its scores."""
+    """A scheme over one row. `steps` are computed first, each once; class and score are read from them.
 
-    class_name: ColumnElement[Any]
-    score: dict[str, ColumnElement[Any]]
-    inputs: dict[str, ColumnElement[Any]]
+    The class is NULL while undecided. A score is one number, so that it is cheap to keep and to compare; the
+    document knows how people read it (`RfmDocument.read_score`).
+    """
+
+    steps: dict[str, ColumnElement[Any]]
+    class_of: Callable[[Columns], ColumnElement[Any]]
+    score_of: Callable[[Columns], ColumnElement[Any]] | None = None
+
+    @property
+    def class_name(self) -> ColumnElement[Any]:
+        """The class, for a single row, where computing a step twice does not matter."""
+        return self.class_of(self.steps)
+
+    @property
+    def score(self) -> ColumnElement[Any] | None:
+        """The score, for a single row."""
+        return None if self.score_of is None else self.score_of(self.steps)
 
 
-class Row:
-    """Resolves the names in a document's conditions against a row of metrics and breakpoints."""
+class Row(Protocol):
+    """Where a document's names lead: the metrics and breakpoints of one customer, as SQL."""
+
+    def metric(self, name: str, pointer: str = "") -> ColumnElement[Any]: ...
+    def breakpoint(self, name: str, pointer: str = "") -> ColumnElement[Any]: ...
+
+
+class StoredRow:
+    """The names over the stored metrics themselves, each computed where it is named."""
 
     def __init__(self, source: Source) -> None:
-        self.source = source
+        self._source = source
 
     def metric(self, name: str, pointer: str = "") -> ColumnElement[Any]:
         if name not in METRICS:
             raise Invalid.at(pointer, f"there is no metric {name}; there are: {', '.join(METRICS)}")
-        return cast(METRICS[name].expression(self.source), metric_type(name))
+        return cast(METRICS[name].expression(self._source), metric_type(name))
 
     def breakpoint(self, name: str, pointer: str = "") -> ColumnElement[Any]:
-        return self.source.breakpoint(name)
+        return self._source.breakpoint(name)
+
+
+class MeasuredRow:
+    """The names over columns that were computed before, each once for all schemes."""
+
+    def __init__(self, metrics: Columns, edge: Callable[[str], ColumnElement[Any]]) -> None:
+        self._metrics = metrics
+        self._breakpoint = edge
+
+    def metric(self, name: str, pointer: str = "") -> ColumnElement[Any]:
+        return self._metrics[name]
+
+    def breakpoint(self, name: str, pointer: str = "") -> ColumnElement[Any]:
+        return self._breakpoint(name)
+
+
+class _Resolver:
+    """Answers a predicate tree: rules of a scheme compare metrics, with values and with breakpoints."""
+
+    def __init__(self, row: Row) -> None:
+        self.metric = row.metric
+        self.breakpoint = row.breakpoint
 
     def field(self, name: str, pointer: str) -> ColumnElement[Any]:
         raise Invalid.at(pointer, "rules of a scheme compare metrics")
@@ -51,54 +96,59 @@ class Row:
         raise Invalid.at("", "rules of a scheme compare metrics")
 
 
-def expression(document: Document, source: Source) -> Expression:
+def condition(node: Node, row: Row, pointer: str = "") -> ColumnElement[bool]:
+    """A rule's condition over a row."""
+    return to_sql(node, _Resolver(row), pointer)
+
+
+def expression(document: Document, row: Row) -> Expression:
     """The document over a row. Raises `Invalid` for names that the row does not have."""
-    row = Row(source)
-    inputs = {name: METRICS[name].expression(source) for name in document.metrics}
-    return _KINDS[type(document)](document, row, inputs)
+    return _KINDS[type(document)](document, row)
 
 
-def _abc(document: AbcDocument, row: Row, inputs: dict[str, ColumnElement[Any]]) -> Expression:
+def _abc(document: AbcDocument, row: Row) -> Expression:
     value = row.metric(document.metric)
     *upper, last = document.classes
     decided = case(*((value >= row.breakpoint(name), name) for name in upper), else_=last)
-    return Expression(decided, {}, inputs)
+    return Expression({}, lambda _: decided)
 
 
-def _rfm(document: RfmDocument, row: Row, inputs: dict[str, ColumnElement[Any]]) -> Expression:
-    r = _score(document, row, document.recency, smaller_is_better=True)
-    f = _score(document, row, document.frequency)
-    m = _score(document, row, document.monetary)
+def _rfm(document: RfmDocument, row: Row) -> Expression:
     bins = range(1, document.bins + 1)
     # One constant, not 25 parameters: it is looked into once a row. Class names are `Code`s, so they need no quoting.
-    names = ",".join(document.segment_of(each_r, each_f) for each_r in bins for each_f in bins)
+    names = ",".join(document.segment_of(r, f) for r in bins for f in bins)
     grid: ColumnElement[Any] = literal_column(f"('{{{names}}}'::text[])", ARRAY(Text))
-    # Without a purchase there is no recency, hence no score and no segment.
-    decided = case((r.is_not(None), grid[(r - 1) * document.bins + f]))
-    return Expression(decided, {"r": r, "f": case((r.is_not(None), f)), "m": case((r.is_not(None), m))}, inputs)
+    # Without a purchase there is no recency, hence no score and no segment: NULL runs through to the end.
+    steps = {
+        "r": _score(document, row, document.recency, smaller_is_better=True),
+        "f": _score(document, row, document.frequency),
+        "m": _score(document, row, document.monetary),
+    }
+    return Expression(
+        steps,
+        lambda step: grid[(step["r"] - 1) * document.bins + step["f"]],
+        lambda step: step["r"] * 100 + step["f"] * 10 + step["m"],
+    )
 
 
 def _score(document: RfmDocument, row: Row, metric: str, *, smaller_is_better: bool = False) -> ColumnElement[Any]:
     """1 to `bins` by right-closed edges: a value on an edge belongs to the bin below it."""
     value = row.metric(metric)
-    above: ColumnElement[Any] = literal(0, Integer)
+    above: ColumnElement[Any] = literal_column("0", Integer)
     for edge in range(document.bins - 1):
         above = above + cast(value > row.breakpoint(f"{metric}_{edge}"), Integer)
-    return literal(document.bins, Integer) - above if smaller_is_better else literal(1, Integer) + above
+    return document.bins - above if smaller_is_better else 1 + above
 
 
-def _rules(document: RulesDocument, row: Row, inputs: dict[str, ColumnElement[Any]]) -> Expression:
+def _rules(document: RulesDocument, row: Row) -> Expression:
     decided = case(
-        *(
-            (to_sql(rule.when, row, f"/rules/{n}/when"), literal(rule.name, Text))
-            for n, rule in enumerate(document.rules)
-        ),
+        *((condition(rule.when, row, f"/rules/{n}/when"), rule.name) for n, rule in enumerate(document.rules)),
         else_=document.default,
     )
-    return Expression(decided, {}, inputs)
+    return Expression({}, lambda _: decided)
 
 
-_KINDS: dict[type[Any], Callable[[Any, Row, dict[str, ColumnElement[Any]]], Expression]] = {
+_KINDS: dict[type[Any], Callable[[Any, Row], Expression]] = {
     AbcDocument: _abc,
     RfmDocument: _rfm,
     RulesDocument: _rules,

@@ -41,6 +41,10 @@ MetricName = Annotated[Key, AfterValidator(_number_of_its_own)]
 class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True, json_schema_serialization_defaults_required=True)
 
+    def read_score(self, score: int | None) -> dict[str, int] | None:
+        """A stored score as people read it; kinds without scores have none."""
+        return None
+
 
 class AbcDocument(_Document):
     """Pareto classes by cumulative share of a metric, largest customers first."""
@@ -128,6 +132,12 @@ class RfmDocument(_Document):
     @property
     def breakpoint_paths(self) -> dict[str, tuple[str, ...]]:
         return {f"{metric}_{edge}": (metric, str(edge)) for metric in self.metrics for edge in range(self.bins - 1)}
+
+    def read_score(self, score: int | None) -> dict[str, int] | None:
+        """543 as {"r": 5, "f": 4, "m": 3}."""
+        if score is None:
+            return None
+        return {"r": score // 100, "f": score // 10 % 10, "m": score % 10}
 
     def segment_of(self, r: int, f: int) -> str:
         """The segment that takes a cell."""

@@ -15,9 +15,10 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     DateTime,
+    FromClause,
     Integer,
-    Numeric,
     Select,
+    Subquery,
     Text,
     and_,
     any_,
@@ -35,11 +36,11 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import Uuid as UuidType
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.classification.compile import breakpoint_columns, expression
+from app.classification.compile import MeasuredRow, StoredRow, breakpoint_columns, expression
 from app.classification.definitions import Document
-from app.classification.metrics import INSTANTS, Source
+from app.classification.metrics import INSTANTS, METRICS, Source
 from app.classification.models import class_change, customer_class, customer_metrics
 from app.classification.refresh import AS_OF, AS_OF_DAY, EVALUATION_LOCK, Range, Scope, scope_params, within
 from app.core import clock
@@ -76,23 +77,68 @@ class Evaluation:
         self.of_some = Prepared(_evaluate(self.schemes, ranged=False))
         self.of_range = Prepared(_evaluate(self.schemes, ranged=True))
 
+    def read_score(self, key: str, score: int | None) -> dict[str, int] | None:
+        """A stored score as people read it; None for kinds without scores and schemes no longer published."""
+        return next((each.document.read_score(score) for each in self.schemes if each.key == key), None)
+
 
 def _decisions(schemes: Sequence[Scheme], limits: Limits, *, ranged: bool) -> CTE:
-    """One row a customer: for every scheme its class, scores and the breakpoints it used."""
-    row = customer_metrics.alias("m")
-    source_from: Any = row
-    columns: list[ColumnElement[Any]] = [row.c.customer_id, row.c.revision]
+    """One row a customer: for every scheme its class, its score and the breakpoints it used.
+
+    In three stages, kept apart by OFFSET 0 (PostgreSQL would merge them and compute a metric as often as it is
+    named): the metrics that the schemes read, the steps of their expressions, the classes.
+    """
+    measured = _measured(schemes, limits, ranged=ranged)
+    rows = {each.key: MeasuredRow(_columns_of(each, measured), limits[each.key].c.__getitem__) for each in schemes}
+    expressions = {each.key: expression(each.document, rows[each.key]) for each in schemes}
+    steps = [
+        step.label(f"{key}_step_{name}") for key, decided in expressions.items() for name, step in decided.steps.items()
+    ]
+    stepped = select(measured, *steps).select_from(_joined(measured, limits)).offset(0).subquery("stepped")
+    rows = {each.key: MeasuredRow(_columns_of(each, stepped), limits[each.key].c.__getitem__) for each in schemes}
+    columns: list[ColumnElement[Any]] = [stepped.c.customer_id, stepped.c.revision]
     for each in schemes:
-        edges = limits[each.key]
-        source_from = source_from.join(edges, literal(True))
-        decided = expression(each.document, Source(row, AS_OF_DAY, edges.c.__getitem__))
-        fitted = edges.c.id.is_not(None) if each.document.breakpoint_paths else literal(True)
+        decided = expression(each.document, rows[each.key])
+        done = {name: stepped.c[f"{each.key}_step_{name}"] for name in decided.steps}
+        fitted = limits[each.key].c.id.is_not(None) if each.document.breakpoint_paths else literal(True)
+        score = decided.score_of(done) if decided.score_of else cast(null(), Integer)
         columns += [
-            case((fitted, decided.class_name)).label(f"{each.key}_class"),
-            (_json(decided.score) if decided.score else cast(null(), JSONB)).label(f"{each.key}_score"),
-            edges.c.id.label(f"{each.key}_fit"),
+            cast(case((fitted, decided.class_of(done))), Text).label(f"{each.key}_class"),
+            score.label(f"{each.key}_score"),
+            limits[each.key].c.id.label(f"{each.key}_fit"),
         ]
-    return select(*columns).select_from(source_from).where(within(row.c.customer_id, ranged=ranged)).cte("decisions")
+    return select(*columns).select_from(_joined(stepped, limits)).cte("decisions")
+
+
+def _joined(rows: FromClause, limits: Limits) -> FromClause:
+    for edges in limits.values():
+        rows = rows.join(edges, literal(True))
+    return rows
+
+
+def _measured(schemes: Sequence[Scheme], limits: Limits, *, ranged: bool) -> Subquery:
+    """Every metric that a scheme reads, once; those that depend on the population, once for each scheme."""
+    row = customer_metrics.alias("m")
+    columns: dict[str, ColumnElement[Any]] = {}
+    for each in schemes:
+        stored = StoredRow(Source(row, AS_OF_DAY, limits[each.key].c.__getitem__))
+        for name in each.document.metrics:
+            columns[_column_name(each, name)] = stored.metric(name)
+    return (
+        select(row.c.customer_id, row.c.revision, *(column.label(name) for name, column in columns.items()))
+        .select_from(_joined(row, limits))
+        .where(within(row.c.customer_id, ranged=ranged))
+        .offset(0)
+        .subquery("measured")
+    )
+
+
+def _column_name(each: Scheme, metric: str) -> str:
+    return f"{each.key}_{metric}" if METRICS[metric].population else metric
+
+
+def _columns_of(each: Scheme, rows: Subquery) -> dict[str, ColumnElement[Any]]:
+    return {name: rows.c[_column_name(each, name)] for name in each.document.metrics}
 
 
 def _inputs(
@@ -108,14 +154,15 @@ def _inputs(
     for each in schemes:
         edges = limits[each.key]
         source_from = source_from.join(edges, literal(True))
-        inputs = expression(each.document, Source(row, AS_OF_DAY, edges.c.__getitem__)).inputs
+        stored = StoredRow(Source(row, AS_OF_DAY, edges.c.__getitem__))
+        inputs = {name: stored.metric(name) for name in each.document.metrics}
         readable = {name: value if name in INSTANTS else _digits(value) for name, value in inputs.items()}
         cases.append((decided_scheme == each.key, _json(readable)))
     return row, source_from, case(*cases)
 
 
 def _digits(value: ColumnElement[Any]) -> ColumnElement[Any]:
-    return cast(func.trim_scale(cast(value, Numeric)), Text)
+    return cast(func.trim_scale(value), Text)
 
 
 def _json(values: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Date, Text, case, cast, func, literal, or_, select
 
-from app.classification.compile import Row, breakpoint_columns, expression
+from app.classification.compile import Row, StoredRow, breakpoint_columns, condition, expression
 from app.classification.definitions import AbcDocument, RfmDocument, RulesDocument
 from app.classification.engine import Scheme
 from app.classification.metrics import METRICS, Source
@@ -22,7 +22,7 @@ from app.core import clock
 from app.core.bounds import plain_decimal
 from app.core.db import ReadSession, Record
 from app.core.errors import NotFound
-from app.core.predicates import BreakpointRef, MetricIs, leaves, to_sql
+from app.core.predicates import BreakpointRef, MetricIs, leaves
 from app.customers.models import customer
 from app.purchases.queries import last_recorded_at
 
@@ -56,7 +56,7 @@ async def explain(session: ReadSession, each: Scheme, customer_id: UUID, as_of: 
         "kind": each.document.kind,
         "class": stands["class"],
         "decided": facts["decided"],
-        "score": facts["score"],
+        "score": each.document.read_score(facts["score"]),
         "since": stands["since"],
         "as_of": instant,
         "breakpoints": fitted or None,
@@ -118,16 +118,14 @@ async def _facts(
     m = customer_metrics.alias("m")
     limits = breakpoint_columns(each.key, each.document)
     source = Source(m, literal(clock.business_day(as_of), Date), lambda name: limits.c[name])
-    decided = expression(each.document, source)
-    conditions = list(_CONDITIONS[type(each.document)](each.document, Row(source)))
-    pairs: list[Any] = []
-    for name, value in decided.score.items():
-        pairs += [literal(name, Text), value]
+    stored = StoredRow(source)
+    decided = expression(each.document, stored)
+    conditions = list(_CONDITIONS[type(each.document)](each.document, stored))
     row = await session.first(
         select(
             decided.class_name.label("decided"),
-            (func.jsonb_build_object(*pairs) if pairs else literal(None)).label("score"),
-            *(cast(value, Text).label(f"input_{name}") for name, value in decided.inputs.items()),
+            (literal(None) if decided.score is None else decided.score).label("score"),
+            *(cast(stored.metric(name), Text).label(f"input_{name}") for name in each.document.metrics),
             *(condition.met.label(f"met_{n}") for n, condition in enumerate(conditions)),
             breakpoints.c["values"].label("breakpoints"),
             breakpoints.c.as_of.label("breakpoints_as_of"),
@@ -169,7 +167,7 @@ def _rules_conditions(document: RulesDocument, row: Row) -> Iterator[Condition]:
             assert isinstance(leaf, MetricIs)  # checked when the document was saved
             reference = leaf.value.breakpoint if isinstance(leaf.value, BreakpointRef) else None
             limit = None if reference else leaf.value
-            yield Condition(rule.name, group, leaf.metric, leaf.op, limit, reference, to_sql(leaf, row))
+            yield Condition(rule.name, group, leaf.metric, leaf.op, limit, reference, condition(leaf, row))
 
 
 _CONDITIONS: dict[type[Any], Callable[[Any, Row], Iterator[Condition]]] = {
@@ -254,8 +252,8 @@ def _next_rfm(document: RfmDocument, facts: Record, shown: list[dict[str, Any]])
 
     Equal edges are crossed together: where half of all customers bought once, no customer has the score 2.
     """
-    score = facts["score"]
-    if score is None or score["r"] is None:
+    score = document.read_score(facts["score"])
+    if score is None:
         return
     for letter, group in (("r", 0), ("f", 1)):
         edges = [each for each in shown if each["group"] == group and each["threshold"] is not None]

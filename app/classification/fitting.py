@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Date, DateTime, Float, Numeric, bindparam, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.classification.compile import Row
+from app.classification.compile import StoredRow
 from app.classification.definitions import AbcDocument, RfmDocument, RulesDocument
 from app.classification.engine import Scheme, exclude_evaluation
 from app.classification.metrics import Source
@@ -62,12 +62,12 @@ async def put_in_force(
         await session.execute(update(scheme).where(scheme.c.key == each.scheme.key).values(breakpoints_id=fitted_id))
 
 
-def _metrics_row(as_of: datetime) -> tuple[Any, Row]:
+def _metrics_row(as_of: datetime) -> tuple[Any, StoredRow]:
     def no_breakpoint(name: str) -> Any:
         raise Invalid.at("", f"{name}: a metric that depends on the population cannot decide its own breakpoints")
 
     row = customer_metrics.alias("m")
-    return row, Row(Source(row, literal(clock.business_day(as_of), Date), no_breakpoint))
+    return row, StoredRow(Source(row, literal(clock.business_day(as_of), Date), no_breakpoint))
 
 
 async def _fit_abc(session: ReadSession, document: AbcDocument, as_of: datetime) -> tuple[int, dict[str, Any]]:

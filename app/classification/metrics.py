@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, DateTime, FromClause, Integer, Numeric, case, cast, func, literal
+from sqlalchemy.types import TypeEngine
 
 Freshness = Literal["event", "clock", "population"]
 Unit = Literal["count", "money", "days", "ratio", "instant"]
@@ -96,9 +97,9 @@ METRICS: dict[str, Metric] = {
 INSTANTS = {name for name, metric in METRICS.items() if metric.unit == "instant"}
 
 
-def metric_type(name: str) -> Any:
+def metric_type(name: str) -> TypeEngine[Any]:
     """The SQL type by which values compared with a metric are read."""
     unit = METRICS[name].unit
     if unit == "instant":
         return DateTime(timezone=True)
-    return Numeric(20, 6)
+    return Numeric()

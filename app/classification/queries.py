@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, and_, cast, func, literal, select, tuple_
+from sqlalchemy import Text, and_, cast, func, literal, literal_column, select, tuple_
 from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by, distinct_on
 
+from app.classification.engine import Evaluation
 from app.classification.models import breakpoints, class_change, customer_class, customer_metrics, recalculation, scheme
+from app.classification.schemes import published
 from app.core import clock
 from app.core.db import ReadSession, Record
 from app.core.errors import NotFound
@@ -76,11 +78,12 @@ async def classes_of(session: ReadSession, customer_id: UUID, key: str | None = 
     statement = select(customer_class).where(k.customer_id == customer_id).order_by(k.scheme)
     if key is not None:
         statement = statement.where(k.scheme == key)
-    return [_class(row) for row in await session.all(statement)]
+    evaluation = await published(session)
+    return [_class(row, evaluation) for row in await session.all(statement)]
 
 
-def _class(row: Record) -> dict[str, Any]:
-    return {**row, "pending": None, "override": None}
+def _class(row: Record, evaluation: Evaluation) -> dict[str, Any]:
+    return {**row, "score": evaluation.read_score(row["scheme"], row["score"]), "pending": None, "override": None}
 
 
 async def classes_at(session: ReadSession, customer_id: UUID, at: datetime) -> list[dict[str, Any]]:
@@ -92,7 +95,8 @@ async def classes_at(session: ReadSession, customer_id: UUID, at: datetime) -> l
         .where(h.customer_id == customer_id, h.at <= at)
         .order_by(h.scheme, h.at.desc(), h.id.desc())
     )
-    return [{**_class(row), "class": row["to_class"]} for row in rows if row["to_class"] is not None]
+    evaluation = await published(session)
+    return [{**_class(row, evaluation), "class": row["to_class"]} for row in rows if row["to_class"] is not None]
 
 
 async def history_of(session: ReadSession, customer_id: UUID, key: str, page: Page) -> dict[str, Any]:
@@ -109,9 +113,13 @@ async def history_of(session: ReadSession, customer_id: UUID, key: str, page: Pa
             tuple_(h.at, h.id) < tuple_(literal(datetime.fromisoformat(after[0])), UUID(after[1]))
         )
     rows = await session.all(statement)
+    evaluation = await published(session)
     shown = rows[: page.limit]
     last = [shown[-1]["at"], shown[-1]["id"]] if shown else []
-    return {"items": [dict(row) for row in shown], "next_cursor": page.next_cursor(rows, last)}
+    return {
+        "items": [{**row, "score": evaluation.read_score(key, row["score"])} for row in shown],
+        "next_cursor": page.next_cursor(rows, last),
+    }
 
 
 async def one_recalculation(session: ReadSession, recalculation_id: UUID) -> dict[str, Any]:
@@ -160,7 +168,7 @@ def in_class(key: str, name: str) -> Any:
 async def rfm_grid(session: ReadSession, key: str) -> dict[tuple[int, int], int]:
     """How many customers have each pair of recency and frequency scores."""
     k = customer_class.c
-    r, f = k.score["r"].as_integer(), k.score["f"].as_integer()
+    r, f = k.score / literal_column("100"), k.score / literal_column("10") % literal_column("10")
     rows = await session.all(
         select(r.label("r"), f.label("f"), func.count().label("customers")).where(k.scheme == key).group_by(r, f)
     )

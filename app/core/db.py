@@ -40,6 +40,10 @@ class WrongServer(RuntimeError):
     """The server is older than what Strata uses."""
 
 
+class NotCommitted(RuntimeError):
+    """A statement had failed, somebody caught the error and went on: the transaction was rolled back."""
+
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -280,7 +284,9 @@ class Database:
 async def commit(session: WriteSession) -> None:
     """Write what waits, commit, then run what was to happen only afterwards."""
     await session.flush()
-    await session.connection.execute("COMMIT")
+    if await session.connection.execute("COMMIT") != "COMMIT":
+        # PostgreSQL ends a transaction in which a statement failed with ROLLBACK, and calls that no error.
+        raise NotCommitted
     for callback in session.after_commit:
         callback()
 

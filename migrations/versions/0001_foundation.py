@@ -57,7 +57,9 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("breakpoints_id", sa.Uuid(), nullable=True),
         sa.Column("inputs", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("score", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column(
+            "score", sa.Integer(), nullable=True, comment="as the scheme's kind packs it, such as 543 for R5 F4 M3"
+        ),
         sa.Column("cause", sa.Text(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("correlation_id", sa.Text(), nullable=True),
@@ -68,7 +70,9 @@ def upgrade() -> None:
         sa.Column("customer_id", sa.Uuid(), nullable=False),
         sa.Column("scheme", sa.Text(), nullable=False),
         sa.Column("class", sa.Text(), nullable=False),
-        sa.Column("score", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column(
+            "score", sa.Integer(), nullable=True, comment="as the scheme's kind packs it, such as 543 for R5 F4 M3"
+        ),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
