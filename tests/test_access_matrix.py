@@ -17,7 +17,6 @@ import pytest_asyncio
 from fastapi.routing import APIRoute
 
 from app import features
-from app.core.db import metadata
 from app.identity.access import Requires
 from tests.document import OPERATIONS, Operation, path_of
 from tests.service import Answer, Service, service
@@ -111,15 +110,6 @@ async def _classified(world: World) -> None:
     await made.run_jobs()
 
 
-async def digest(service: Service) -> str:
-    """A fingerprint of every row of every table."""
-    parts = " UNION ALL ".join(
-        f"SELECT '{name}', count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM \"{name}\" t"
-        for name in sorted(metadata.tables)
-    )
-    return str(await service.fetch(parts))
-
-
 def refused(answer: Answer, status: int) -> None:
     assert answer.status == status, (answer.status, answer.body)
     assert answer.headers["content-type"] == "application/problem+json"
@@ -157,12 +147,12 @@ async def test_without_a_credential_that_holds_nothing_is_shown_or_changed(
 ) -> None:
     operation = OPERATIONS[name]
     path = await path_of(world.service, operation)
-    before = await digest(world.service)
+    before = await world.service.digest()
     for credential in strangers.values():
         answer = await ask(world, operation, path, credential)
         refused(answer, 401)
         assert answer.headers["www-authenticate"] == "Bearer"
-    assert await digest(world.service) == before
+    assert await world.service.digest() == before
 
 
 @pytest.mark.parametrize("name", [name for name in PROTECTED if permission_of(name)])
@@ -180,12 +170,12 @@ async def test_without_the_permission_nothing_is_shown_or_changed(world: World, 
     ]
     path = await path_of(world.service, operation)
     await world.service.send("GET", "/v1/me", token=key)  # its use is noted once a minute
-    before = await digest(world.service)
+    before = await world.service.digest()
     for token in (without, with_nothing, key):
         answer = await ask(world, operation, path, token)
         refused(answer, 403)
         assert str(permission) in answer.body.decode()
-    assert await digest(world.service) == before
+    assert await world.service.digest() == before
 
 
 async def test_public_routes_are_the_known_few() -> None:
@@ -206,7 +196,7 @@ async def test_a_route_of_a_customer_reaches_as_far_as_the_scope(world: World, n
         path = operation.at(customer_id=customer_id, key="lifecycle", name="none")
         query = f"kind=external&value={external}" if operation.method == "DELETE" and "identities" in path else ""
         changes = {"value": f"C-{uuid.uuid4().hex}"} if name == "add_identity" else {}
-        before = await digest(world.service)
+        before = await world.service.digest()
         answer = await world.service.send(
             operation.method, path, token=token, query=query, **operation.options(**changes)
         )
@@ -214,9 +204,9 @@ async def test_a_route_of_a_customer_reaches_as_far_as_the_scope(world: World, n
             assert answer.status in (200, 201, 204), (place, answer.status, answer.body)
         else:
             refused(answer, 404)
-            assert await digest(world.service) == before, place
+            assert await world.service.digest() == before, place
         if operation.method == "GET":
-            assert await digest(world.service) == before, "a GET changed something"
+            assert await world.service.digest() == before, "a GET changed something"
 
 
 @pytest.mark.parametrize("scope", ["own", "unit", "subtree"])
@@ -224,17 +214,17 @@ async def test_a_customer_cannot_be_put_out_of_ones_own_reach_nor_taken_from_oth
     _, token = world.users[scope]
     mine = await world.customer(scope, "own")
     away = {"owner_id": str(world.other), "unit_id": str(world.units["west"])}
-    before = await digest(world.service)
+    before = await world.service.digest()
     refused(await world.service.send("PATCH", f"/v1/customers/{mine}", token=token, body=away), 403)
     refused(await world.service.send("POST", "/v1/customers", token=token, body={"name": "x", **away}), 403)
     external = f"C-{uuid.uuid4().hex}"
     identities = [{"kind": "external", "value": external}]
-    assert await digest(world.service) == before
+    assert await world.service.digest() == before
     await world.customer(scope, "foreign", identities=identities)
-    before = await digest(world.service)
+    before = await world.service.digest()
     batch = {"customers": [{"name": "mine now", "identities": identities}]}
     refused(await world.service.send("POST", "/v1/customers/batch", token=token, body=batch), 409)
-    assert await digest(world.service) == before
+    assert await world.service.digest() == before
 
 
 async def _all_items(world: World, token: str, path: str, **query: str) -> list[dict[str, Any]]:
