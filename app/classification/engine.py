@@ -17,6 +17,7 @@ from sqlalchemy import (
     DateTime,
     FromClause,
     Integer,
+    Numeric,
     Select,
     Subquery,
     Text,
@@ -29,6 +30,7 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     null,
     or_,
     select,
@@ -36,11 +38,11 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import Uuid as UuidType
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, array
 
 from app.classification.compile import MeasuredRow, StoredRow, breakpoint_columns, expression
 from app.classification.definitions import Document
-from app.classification.metrics import INSTANTS, METRICS, Source
+from app.classification.metrics import METRICS, Source
 from app.classification.models import class_change, customer_class, customer_metrics
 from app.classification.refresh import AS_OF, AS_OF_DAY, EVALUATION_LOCK, Range, Scope, scope_params, within
 from app.core import clock
@@ -96,7 +98,8 @@ def _decisions(schemes: Sequence[Scheme], limits: Limits, *, ranged: bool) -> CT
     ]
     stepped = select(measured, *steps).select_from(_joined(measured, limits)).offset(0).subquery("stepped")
     rows = {each.key: MeasuredRow(_columns_of(each, stepped), limits[each.key].c.__getitem__) for each in schemes}
-    columns: list[ColumnElement[Any]] = [stepped.c.customer_id, stepped.c.revision]
+    read = {column.key: column for each in schemes for column in _columns_of(each, stepped).values()}
+    columns: list[ColumnElement[Any]] = [stepped.c.customer_id, stepped.c.revision, *read.values()]
     for each in schemes:
         decided = expression(each.document, rows[each.key])
         done = {name: stepped.c[f"{each.key}_step_{name}"] for name in decided.steps}
@@ -137,79 +140,63 @@ def _column_name(each: Scheme, metric: str) -> str:
     return f"{each.key}_{metric}" if METRICS[metric].population else metric
 
 
-def _columns_of(each: Scheme, rows: Subquery) -> dict[str, ColumnElement[Any]]:
+def _columns_of(each: Scheme, rows: Subquery | CTE) -> dict[str, ColumnElement[Any]]:
     return {name: rows.c[_column_name(each, name)] for name in each.document.metrics}
 
 
-def _inputs(
-    schemes: Sequence[Scheme], limits: Limits, decided_scheme: ColumnElement[Any]
-) -> tuple[Any, Any, ColumnElement[Any]]:
-    """What the history keeps of a decision's inputs, computed only for the decisions that it logs.
-
-    Returns the metrics row, the FROM that it stands in, and the JSON. Numbers are decimal strings: none loses a digit.
-    """
-    row = customer_metrics.alias("facts")
-    source_from: Any = row
-    cases = []
-    for each in schemes:
-        edges = limits[each.key]
-        source_from = source_from.join(edges, literal(True))
-        stored = StoredRow(Source(row, AS_OF_DAY, edges.c.__getitem__))
-        inputs = {name: stored.metric(name) for name in each.document.metrics}
-        readable = {name: value if name in INSTANTS else _digits(value) for name, value in inputs.items()}
-        cases.append((decided_scheme == each.key, _json(readable)))
-    return row, source_from, case(*cases)
-
-
-def _digits(value: ColumnElement[Any]) -> ColumnElement[Any]:
-    return cast(func.trim_scale(value), Text)
-
-
-def _json(values: dict[str, ColumnElement[Any]]) -> ColumnElement[Any]:
-    pairs: list[Any] = []
-    for name, value in values.items():
-        pairs += [literal(name, Text), value]
-    return func.jsonb_build_object(*pairs)
-
-
 def _evaluate(schemes: Sequence[Scheme], *, ranged: bool) -> Select[Any]:
-    """Decide, compare with what stands, write what differs and why. Returns what each customer is afterwards."""
+    """Decide, compare with what stands, write what differs and why; gives what each customer is afterwards."""
     limits = {each.key: breakpoint_columns(each.key, each.document) for each in schemes}
     decisions = _decisions(schemes, limits, ranged=ranged)
-    decided = union_all(
-        *(
-            select(
-                decisions.c.customer_id,
-                decisions.c.revision,
-                literal(each.key, Text).label("scheme"),
-                literal(each.version, Integer).label("version"),
-                decisions.c[f"{each.key}_fit"].label("breakpoints_id"),
-                decisions.c[f"{each.key}_class"].label("decided"),
-                decisions.c[f"{each.key}_score"].label("score"),
-            )
-            for each in schemes
+    moved = union_all(*(_moves(each, decisions, ranged=ranged) for each in schemes)).cte("moved")
+    return _write(moved, _afterwards(schemes, decisions), ranged=ranged)
+
+
+def _moves(each: Scheme, decisions: CTE, *, ranged: bool) -> Select[Any]:
+    """Customers for whom the decision is not what stands. Its inputs are put together for these alone."""
+    stands = customer_class.alias(f"stands_{each.key}")
+    decided, score = decisions.c[f"{each.key}_class"], decisions.c[f"{each.key}_score"]
+    inputs = [_as_number(column) for column in _columns_of(each, decisions).values()]
+    this_one = and_(
+        stands.c.customer_id == decisions.c.customer_id,
+        stands.c.scheme == literal_column(f"'{each.key}'", Text),
+        within(stands.c.customer_id, ranged=ranged),
+    )
+    return (
+        select(
+            decisions.c.customer_id,
+            decisions.c.revision,
+            literal(each.key, Text).label("scheme"),
+            literal(each.version, Integer).label("version"),
+            decisions.c[f"{each.key}_fit"].label("breakpoints_id"),
+            decided.label("decided"),
+            score.label("score"),
+            cast(array(inputs), ARRAY(Numeric)).label("inputs"),
+            stands.c.class_.label("before"),
         )
-    ).cte("decided")
-    stands = customer_class.alias("stands")
-    moved = (
-        select(decided, stands.c.class_.label("before"))
-        .select_from(
-            decided.outerjoin(
-                stands, and_(stands.c.customer_id == decided.c.customer_id, stands.c.scheme == decided.c.scheme)
-            )
-        )
+        .select_from(decisions.outerjoin(stands, this_one))
         .where(
             or_(
-                stands.c.class_.is_distinct_from(decided.c.decided),
-                and_(stands.c.class_.is_not(None), stands.c.score.is_distinct_from(decided.c.score)),
+                stands.c.class_.is_distinct_from(decided),
+                and_(stands.c.class_.is_not(None), stands.c.score.is_distinct_from(score)),
             )
         )
-        .cte("moved")
     )
-    return _write(schemes, limits, moved, decided, ranged=ranged)
 
 
-def _write(schemes: Sequence[Scheme], limits: Limits, moved: CTE, decided: CTE, *, ranged: bool) -> Select[Any]:
+def _as_number(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.extract("epoch", column) if isinstance(column.type, DateTime) else column
+
+
+def _afterwards(schemes: Sequence[Scheme], decisions: CTE) -> Select[Any]:
+    names = [literal(each.key, Text) for each in schemes]
+    decided = [decisions.c[f"{each.key}_class"] for each in schemes]
+    return select(
+        decisions.c.customer_id, func.jsonb_object(array(names), array(decided), type_=JSONB).label("classes")
+    )
+
+
+def _write(moved: CTE, afterwards: Select[Any], *, ranged: bool) -> Select[Any]:
     at = bindparam("at", type_=DateTime(timezone=True))
     changes = moved.c.before.is_distinct_from(moved.c.decided)
     if ranged:
@@ -220,6 +207,7 @@ def _write(schemes: Sequence[Scheme], limits: Limits, moved: CTE, decided: CTE, 
             .where(
                 customer_metrics.c.customer_id == moved.c.customer_id,
                 customer_metrics.c.revision == moved.c.revision,
+                within(customer_metrics.c.customer_id, ranged=True),
             )
             .with_for_update(key_share=True, of=customer_metrics)
             .cte("locked")
@@ -245,7 +233,12 @@ def _write(schemes: Sequence[Scheme], limits: Limits, moved: CTE, decided: CTE, 
         .returning(customer_class.c.customer_id)
         .cte("entered")
     )
-    this_one = and_(customer_class.c.customer_id == moved.c.customer_id, customer_class.c.scheme == moved.c.scheme)
+    this_one = and_(
+        customer_class.c.customer_id == moved.c.customer_id,
+        customer_class.c.scheme == moved.c.scheme,
+        within(customer_class.c.customer_id, ranged=ranged),
+        moved.c.before.is_not(None),
+    )
     stayed = (
         update(customer_class)
         .values(
@@ -266,7 +259,6 @@ def _write(schemes: Sequence[Scheme], limits: Limits, moved: CTE, decided: CTE, 
         .returning(customer_class.c.customer_id)
         .cte("left_scheme")
     )
-    facts, facts_from, inputs = _inputs(schemes, limits, moved.c.scheme)
     logged = (
         insert(class_change)
         .from_select(
@@ -294,14 +286,12 @@ def _write(schemes: Sequence[Scheme], limits: Limits, moved: CTE, decided: CTE, 
                 AS_OF,
                 moved.c.version,
                 moved.c.breakpoints_id,
-                inputs,
+                moved.c.inputs,
                 moved.c.score,
                 bindparam("cause", type_=Text),
                 bindparam("actor", type_=Text),
                 bindparam("correlation_id", type_=Text),
-            )
-            .select_from(facts_from.join(moved, moved.c.customer_id == facts.c.customer_id))
-            .where(changes, mine),
+            ).where(changes, mine),
         )
         .returning(class_change.c.customer_id)
         .cte("logged")
@@ -314,7 +304,7 @@ def _write(schemes: Sequence[Scheme], limits: Limits, moved: CTE, decided: CTE, 
             .scalar_subquery()
             .label("overtaken"),
         ).add_cte(entered, stayed, left)
-    return select(decided.c.customer_id, decided.c.scheme, decided.c.decided).add_cte(entered, stayed, left, logged)
+    return afterwards.add_cte(entered, stayed, left, logged)
 
 
 @dataclass(slots=True)
@@ -349,11 +339,11 @@ async def evaluate(
             await session.all(evaluation.of_some, params | {"ids": row["overtaken"]})
         return outcome
     rows = await session.all(evaluation.of_some, params | scope_params(scope))
-    classes: dict[UUID, dict[str, str]] = {}
-    for row in rows:
-        if row["decided"] is not None:
-            classes.setdefault(row["customer_id"], {})[row["scheme"]] = row["decided"]
-    return Outcome(classes=classes)
+    return Outcome(
+        classes={
+            row["customer_id"]: {key: name for key, name in row["classes"].items() if name is not None} for row in rows
+        }
+    )
 
 
 async def _lock_metrics(session: WriteSession, ids: Sequence[UUID]) -> None:

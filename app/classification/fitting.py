@@ -3,6 +3,8 @@
 Values are kept as decimal strings under the names that the scheme's document gives them.
 """
 
+import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Date, DateTime, Float, Numeric, bindparam, func, insert, literal, select, update
+from sqlalchemy import Date, Float, Numeric, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.classification.compile import StoredRow
@@ -18,11 +20,14 @@ from app.classification.definitions import AbcDocument, RfmDocument, RulesDocume
 from app.classification.engine import Scheme, exclude_evaluation
 from app.classification.metrics import Source
 from app.classification.models import breakpoints, customer_metrics, scheme
+from app.classification.refresh import AS_OF, NOBODY, Range, scope_params, within
 from app.classification.rules import interpolate, positions, weighted_quantile
 from app.core import clock
 from app.core.bounds import plain_decimal
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import Invalid
+from app.core.settings import get_settings
+from app.customers.queries import customer_count, nth_customer_after
 from app.purchases.queries import gap_histogram
 
 
@@ -133,16 +138,38 @@ async def _fit_rules(session: ReadSession, document: RulesDocument, as_of: datet
     population = await session.scalar(select(func.count()).select_from(customer_metrics))
     if not document.population:
         return population, {}
-    rows = await session.all(gap_histogram(bindparam("as_of", as_of, DateTime(timezone=True))))
-    histograms = {
-        "gap_days": [(row["gap"], row["gaps"]) for row in rows],
-        "first_gap_days": [(row["gap"], row["first_gaps"]) for row in rows],
-    }
+    gaps, first_gaps = await _gaps(session, as_of)
+    histograms = {"gap_days": sorted(gaps.items()), "first_gap_days": sorted(first_gaps.items())}
     values = {}
     for name, wanted in document.population.items():
         quantile = weighted_quantile(histograms[wanted.of], wanted.quantile)
         values[name] = plain_decimal(wanted.otherwise if quantile is None else quantile)
     return population, values
+
+
+async def _gaps(session: ReadSession, as_of: datetime) -> tuple[Counter[int], Counter[int]]:
+    """How often each gap between purchase days occurs, and how often as a customer's first; read side by side."""
+    counting = gap_histogram(AS_OF, lambda customer_id: within(customer_id, ranged=True))
+    parts = [{"as_of": as_of, **scope_params(part)} for part in await _parts(session)]
+    gaps: Counter[int] = Counter()
+    first_gaps: Counter[int] = Counter()
+    for rows in await asyncio.gather(*(session.all(counting, part) for part in parts)):
+        for row in rows:
+            gaps[row["gap"]] += row["gaps"]
+            first_gaps[row["gap"]] += row["first_gaps"]
+    return gaps, first_gaps
+
+
+async def _parts(session: ReadSession) -> list[Range]:
+    """Everybody in as many ranges as there are lanes."""
+    lanes = get_settings().recalculation_lanes
+    size = -(-await customer_count(session) // lanes)
+    parts: list[Range] = []
+    after = NOBODY
+    while size and (up_to := await nth_customer_after(session, after, size)) is not None:
+        parts.append(Range(after, up_to))
+        after = up_to
+    return parts
 
 
 _FITTERS: dict[type[Any], Callable[[ReadSession, Any, datetime], Awaitable[tuple[int, dict[str, Any]]]]] = {

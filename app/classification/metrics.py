@@ -6,10 +6,14 @@ when asked, with `as_of_day` as a parameter, so that the passing of time rewrite
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, DateTime, FromClause, Integer, Numeric, case, cast, func, literal
 from sqlalchemy.types import TypeEngine
+
+from app.core.bounds import plain_decimal
 
 Freshness = Literal["event", "clock", "population"]
 Unit = Literal["count", "money", "days", "ratio", "instant"]
@@ -103,3 +107,10 @@ def metric_type(name: str) -> TypeEngine[Any]:
     if unit == "instant":
         return DateTime(timezone=True)
     return Numeric()
+
+
+def read_value(name: str, value: Decimal) -> str:
+    """A metric's value as people read it; instants are kept as seconds since 1970."""
+    if METRICS[name].unit == "instant":
+        return datetime.fromtimestamp(float(value), UTC).isoformat()
+    return plain_decimal(value)

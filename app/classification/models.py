@@ -114,7 +114,7 @@ class_change = Table(
     Column("as_of", DateTime(timezone=True), nullable=False, comment="instant whose facts decided"),
     Column("version", Integer, nullable=False),
     Column("breakpoints_id", UuidType),
-    Column("inputs", JSONB, nullable=False),
+    Column("inputs", ARRAY(Numeric), nullable=False, comment="the metrics that the document reads, in its order"),
     Column("score", Integer, comment="as the scheme's kind packs it, such as 543 for R5 F4 M3"),
     Column("cause", Text, nullable=False),
     Column("actor", Text, nullable=False),

@@ -8,8 +8,17 @@ from sqlalchemy import Text, and_, cast, func, literal, literal_column, select, 
 from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by, distinct_on
 
 from app.classification.engine import Evaluation
-from app.classification.models import breakpoints, class_change, customer_class, customer_metrics, recalculation, scheme
-from app.classification.schemes import published
+from app.classification.metrics import read_value
+from app.classification.models import (
+    breakpoints,
+    class_change,
+    customer_class,
+    customer_metrics,
+    recalculation,
+    scheme,
+    scheme_version,
+)
+from app.classification.schemes import document_adapter, published
 from app.core import clock
 from app.core.db import ReadSession, Record
 from app.core.errors import NotFound
@@ -103,7 +112,8 @@ async def history_of(session: ReadSession, customer_id: UUID, key: str, page: Pa
     """A page of a customer's changes of class, the latest first."""
     h = class_change.c
     statement = (
-        select(class_change)
+        select(class_change, scheme_version.c.document)
+        .join(scheme_version, (scheme_version.c.scheme == h.scheme) & (scheme_version.c.version == h.version))
         .where(h.customer_id == customer_id, h.scheme == key)
         .order_by(h.at.desc(), h.id.desc())
         .limit(page.limit + 1)
@@ -113,12 +123,22 @@ async def history_of(session: ReadSession, customer_id: UUID, key: str, page: Pa
             tuple_(h.at, h.id) < tuple_(literal(datetime.fromisoformat(after[0])), UUID(after[1]))
         )
     rows = await session.all(statement)
-    evaluation = await published(session)
     shown = rows[: page.limit]
     last = [shown[-1]["at"], shown[-1]["id"]] if shown else []
     return {
-        "items": [{**row, "score": evaluation.read_score(key, row["score"])} for row in shown],
+        "items": [_change(row) for row in shown],
         "next_cursor": page.next_cursor(rows, last),
+    }
+
+
+def _change(row: Record) -> dict[str, Any]:
+    """A change as people read it, by the document of the version that decided."""
+    document = document_adapter.validate_python(row["document"])
+    inputs = zip(document.metrics, row["inputs"], strict=True)
+    return {
+        **row,
+        "score": document.read_score(row["score"]),
+        "inputs": {name: None if value is None else read_value(name, value) for name, value in inputs},
     }
 
 

@@ -28,7 +28,6 @@ from app.imports.events import ImportCompleted
 
 CHUNK = 20_000
 ONE_AT_A_TIME = 0x57A7B
-NOBODY = UUID(int=0)
 PHASES = ("metrics", "fit", "classes")
 
 log = structlog.get_logger(__name__)
@@ -184,7 +183,7 @@ class _Run:
         self.keys: list[str] = run["schemes"]
         self.as_of: datetime = run["as_of"]
         self.phase: str = run["phase"]
-        self.position: UUID = run["position"] or NOBODY
+        self.position: UUID = run["position"] or refresh.NOBODY
         self.cause = Cause(run["cause"], run["requested_by"], run["correlation_id"])
         self.lanes = get_settings().recalculation_lanes
 
@@ -205,7 +204,7 @@ class _Run:
     async def _sweep(self, phase: str, work: Any) -> None:
         """Walk everybody in chunks, `lanes` of them side by side, and keep the checkpoint after each step."""
         if self.phase != phase:
-            self.phase, self.position = phase, NOBODY
+            self.phase, self.position = phase, refresh.NOBODY
         while True:
             chunks = await self._next_chunks()
             if not chunks:
@@ -243,7 +242,7 @@ class _Run:
             fits = [await fitting.fit(self.database.reading(), each, self.as_of) for each in evaluation.schemes]
             async with self.database.transaction() as session:
                 await fitting.put_in_force(session, fits, as_of=self.as_of, recalculation_id=self.id)
-        self.position = NOBODY
+        self.position = refresh.NOBODY
 
     async def _dirty(self, evaluation: Evaluation) -> None:
         while True:

@@ -39,6 +39,8 @@ EVALUATION_LOCK = 0x57A7A
 """Advisory lock: shared by whoever evaluates single customers, exclusive for whoever puts breakpoints in force."""
 
 WINDOW_DAYS = 365
+NOBODY = UUID(int=0)
+"""Sorts before every customer: where a walk through all begins."""
 
 AS_OF = bindparam("as_of", type_=DateTime(timezone=True))
 WINDOW_FROM = bindparam("window_from", type_=DateTime(timezone=True))

@@ -30,6 +30,8 @@ def configure(level: str = "INFO", *, pretty: bool | None = None) -> None:
 def _stack_without_values(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Where it happened, not with which values: an exception's message may quote personal data."""
     error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
     if isinstance(error, BaseException):
         event["exception"] = type(error).__name__
         frames = []

@@ -98,24 +98,27 @@ def last_recorded_at(customer_id: ColumnElement[Any]) -> ColumnElement[Any]:
     return select(func.max(purchase.c.created_at)).where(purchase.c.customer_id == customer_id).scalar_subquery()
 
 
-def gap_histogram(as_of: BindParameter[Any]) -> Select[Any]:
-    """How often each gap between a customer's purchase days occurs: `gap` days, `gaps`, `first_gaps` among them."""
+def gap_histogram(as_of: BindParameter[Any], who: Callable[[ColumnElement[Any]], ColumnElement[bool]]) -> Select[Any]:
+    """How often each gap between a customer's purchase days occurs: `gap` days, `gaps`, `first_gaps` among them.
+
+    One walk along the covering index. Purchases of one day are no gap; a gap that begins on the customer's first
+    day is the first.
+    """
     p = purchase.c
-    days = select(p.customer_id, p.occurred_on).where(p.base_amount >= 0, p.occurred_at <= as_of).distinct().subquery()
-    window: dict[str, Any] = {"partition_by": days.c.customer_id, "order_by": days.c.occurred_on}
-    gaps = select(
-        (days.c.occurred_on - func.lag(days.c.occurred_on).over(**window)).label("gap"),
-        func.row_number().over(**window).label("day_number"),
-    ).subquery()
-    return (
+    window: dict[str, Any] = {"partition_by": p.customer_id, "order_by": p.occurred_on}
+    before = func.lag(p.occurred_on).over(**window)
+    days = (
         select(
-            gaps.c.gap,
-            func.count().label("gaps"),
-            func.count().filter(gaps.c.day_number == 2).label("first_gaps"),
+            (p.occurred_on - before).label("gap"),
+            (before == func.first_value(p.occurred_on).over(**window)).label("is_first"),
         )
-        .where(gaps.c.gap.is_not(None))
-        .group_by(gaps.c.gap)
-        .order_by(gaps.c.gap)
+        .where(who(p.customer_id), p.occurred_at <= as_of, p.base_amount >= 0)
+        .subquery("days")
+    )
+    return (
+        select(days.c.gap, func.count().label("gaps"), func.count().filter(days.c.is_first).label("first_gaps"))
+        .where(days.c.gap > 0)
+        .group_by(days.c.gap)
     )
 
 

@@ -56,7 +56,12 @@ def upgrade() -> None:
         sa.Column("as_of", sa.DateTime(timezone=True), nullable=False, comment="instant whose facts decided"),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("breakpoints_id", sa.Uuid(), nullable=True),
-        sa.Column("inputs", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column(
+            "inputs",
+            postgresql.ARRAY(sa.Numeric()),
+            nullable=False,
+            comment="the metrics that the document reads, in its order",
+        ),
         sa.Column(
             "score", sa.Integer(), nullable=True, comment="as the scheme's kind packs it, such as 543 for R5 F4 M3"
         ),
