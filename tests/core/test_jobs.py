@@ -1,0 +1,234 @@
+"""No job is lost, none runs for ever, and one that kills its worker does not take the others with it."""
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from app.core import jobs
+from app.core.db import Database, WriteSession
+from app.core.jobs import MAX_STARTS, Hopeless, Interrupted, JobContext, Worker, enqueue
+
+Handler = Callable[[JobContext], Awaitable[None]]
+
+
+async def _put(database: Database, name: str, payload: dict[str, Any] | None = None) -> UUID:
+    async with database.transaction(correlation_id="c-1") as session:
+        return await enqueue(session, name, payload or {})
+
+
+async def _state(database: Database, job_id: UUID) -> tuple[str, int, str | None]:
+    row: Any = await database.reading().first(
+        text("SELECT status, starts, error FROM job WHERE id = :id"), {"id": job_id}
+    )
+    return row["status"], row["starts"], row["error"]
+
+
+async def _drain(database: Database, handlers: dict[str, Handler], **options: Any) -> None:
+    """Work off the queue; no wait between two attempts is longer than a moment."""
+    hurrying = asyncio.create_task(_hurry(database))
+    try:
+        await Worker(database, handlers, [], concurrency=2, **options).drain()
+    finally:
+        hurrying.cancel()
+
+
+async def _hurry(database: Database) -> None:
+    while True:
+        async with database.connection() as connection:
+            await connection.execute("UPDATE pgqueuer SET execute_after = now() WHERE execute_after > now()")
+        await asyncio.sleep(0.02)
+
+
+async def test_a_job_gets_its_payload_and_the_request_it_came_from(database: Database) -> None:
+    seen: list[tuple[Any, str | None]] = []
+
+    async def note(context: JobContext) -> None:
+        seen.append((context.payload, context.correlation_id))
+
+    job_id = await _put(database, "test.note", {"text": "客户", "n": 1})
+    await Worker(database, {"test.note": note}, [], concurrency=2).drain()
+    assert seen == [({"text": "客户", "n": 1}, "c-1")]
+    assert await _state(database, job_id) == ("done", 1, None)
+    assert await database.reading().scalar(text("SELECT count(*) FROM pgqueuer")) == 0
+
+
+async def test_a_job_that_fails_is_tried_again_later(database: Database) -> None:
+    attempts: list[tuple[str, int, str | None]] = []
+
+    async def third_time_lucky(context: JobContext) -> None:
+        attempts.append(await _state(database, job_id))
+        if len(attempts) < 3:
+            raise ConnectionError("the phone of somebody")
+
+    job_id = await _put(database, "test.lucky")
+    await _drain(database, {"test.lucky": third_time_lucky})
+    assert attempts == [("running", 1, None), ("running", 2, "ConnectionError"), ("running", 3, "ConnectionError")]
+    assert await _state(database, job_id) == ("done", 3, None)
+
+
+async def test_the_next_attempt_waits(database: Database) -> None:
+    async def fail(context: JobContext) -> None:
+        raise ConnectionError
+
+    job_id = await _put(database, "test.fail")
+    working = asyncio.create_task(Worker(database, {"test.fail": fail}, [], concurrency=2).drain())
+    waits = text(
+        "SELECT execute_after - now() BETWEEN '1 second' AND '3 seconds' FROM pgqueuer WHERE status = 'queued'"
+    )
+    while (await _state(database, job_id))[0] != "queued" or not await database.reading().scalar(waits):
+        assert not working.done()
+        await asyncio.sleep(0.01)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    assert await _state(database, job_id) == ("queued", 1, "ConnectionError")
+
+
+async def test_a_job_that_always_fails_is_dead_with_its_reason_and_others_run(database: Database) -> None:
+    told: list[tuple[dict[str, Any], str]] = []
+
+    async def fail(context: JobContext) -> None:
+        raise ValueError("with personal data inside")
+
+    async def fine(context: JobContext) -> None: ...
+
+    async def bury(session: WriteSession, payload: dict[str, Any], reason: str) -> None:
+        told.append((payload, reason))
+
+    failing = await _put(database, "test.fail", {"n": 7})
+    others = [await _put(database, "test.fine") for _ in range(5)]
+    await _drain(database, {"test.fail": fail, "test.fine": fine}, dead_letters={"test.fail": bury})
+    reason = f"failed {MAX_STARTS} times: ValueError"
+    assert await _state(database, failing) == ("dead", MAX_STARTS, reason)
+    assert told == [({"n": 7}, reason)]
+    assert {(await _state(database, each))[0] for each in others} == {"done"}
+
+
+async def test_a_hopeless_job_is_dead_at_once(database: Database) -> None:
+    async def hopeless(context: JobContext) -> None:
+        raise Hopeless("the file is gone")
+
+    job_id = await _put(database, "test.hopeless")
+    await Worker(database, {"test.hopeless": hopeless}, [], concurrency=2).drain()
+    assert await _state(database, job_id) == ("dead", 1, "the file is gone")
+
+
+async def test_an_interruption_is_not_the_jobs_fault(database: Database) -> None:
+    interruptions = MAX_STARTS * 2
+
+    async def patient(context: JobContext) -> None:
+        nonlocal interruptions
+        if interruptions:
+            interruptions -= 1
+            raise Interrupted
+
+    job_id = await _put(database, "test.patient")
+    await _drain(database, {"test.patient": patient})
+    assert await _state(database, job_id) == ("done", 1, None)
+
+
+async def test_what_was_done_is_not_done_again_when_it_is_carried_twice(database: Database) -> None:
+    runs: list[int] = []
+
+    async def count(context: JobContext) -> None:
+        runs.append(1)
+
+    job_id = await _put(database, "test.count")
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO pgqueuer (priority, entrypoint, payload, status, execute_after)"
+            " SELECT priority, entrypoint, payload, status, execute_after FROM pgqueuer"
+        )
+    await _drain(database, {"test.count": count})
+    assert len(runs) == 1
+    assert await _state(database, job_id) == ("done", 1, None)
+
+
+async def test_a_worker_that_is_told_to_stop_ends_and_leaves_the_rest(database: Database) -> None:
+    started = asyncio.Event()
+
+    async def long(context: JobContext) -> None:
+        started.set()
+        await context.stopping.wait()
+        raise Interrupted
+
+    job_id = await _put(database, "test.long")
+    worker = Worker(database, {"test.long": long}, [], concurrency=2)
+    running = asyncio.create_task(worker.run())
+    await asyncio.wait_for(started.wait(), timeout=10)
+    worker.stop()
+    await asyncio.wait_for(running, timeout=10)
+    assert await _state(database, job_id) == ("queued", 0, None)
+
+
+async def test_a_worker_goes_on_after_its_connections_were_cut(database: Database, url: str) -> None:
+    done = asyncio.Event()
+
+    async def finish(context: JobContext) -> None:
+        done.set()
+
+    worker = Worker(database, {"test.finish": finish}, [], concurrency=2)
+    running = asyncio.create_task(worker.run())
+    await asyncio.sleep(0.3)
+    async with database.connection() as connection:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'strata'"
+        )
+    await _put(database, "test.finish")
+    await asyncio.wait_for(done.wait(), timeout=15)
+    worker.stop()
+    await asyncio.wait_for(running, timeout=10)
+
+
+KILLER = textwrap.dedent("""
+    import asyncio, os, sys
+    from datetime import timedelta
+    from app.core import jobs, logging
+    from app.core.db import Database
+    from app.core.settings import get_settings
+
+    jobs.HEARTBEAT = timedelta(seconds=0.5)
+    logging.configure("CRITICAL", pretty=False)
+
+    async def kill(context):
+        os._exit(9)
+
+    async def fine(context):
+        pass
+
+    async def main():
+        database = await Database.connect(sys.argv[1], get_settings())
+        await jobs.Worker(database, {"test.kill": kill, "test.fine": fine}, [], concurrency=2).drain()
+        await database.close()
+
+    asyncio.run(main())
+""")
+
+
+@pytest.mark.slow
+async def test_a_job_that_kills_its_worker_ends_dead_and_the_others_run(database: Database, url: str) -> None:
+    killing = await _put(database, "test.kill")
+    others = [await _put(database, "test.fine") for _ in range(10)]
+    died = 0
+    for _ in range(4 * MAX_STARTS):
+        ended = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", KILLER, url], capture_output=True, timeout=60, check=False
+        )
+        died += ended.returncode == 9
+        assert ended.returncode in (0, 9), ended.stderr.decode()
+        if (await _state(database, killing))[0] == "dead":
+            break
+        # The next worker takes the job over when the dead one's heartbeat is overdue.
+        await asyncio.sleep(jobs.HEARTBEAT.total_seconds() / 20)
+    assert died == MAX_STARTS
+    assert await _state(database, killing) == ("dead", MAX_STARTS + 1, f"its worker died {MAX_STARTS} times")
+    assert {(await _state(database, each))[0] for each in others} == {"done"}
+    assert timedelta(seconds=1) < jobs.HEARTBEAT < timedelta(minutes=1)
