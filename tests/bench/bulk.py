@@ -116,7 +116,7 @@ async def imports(url: str, connection: Any, size: Size, api: str, token: str) -
             await connection.execute("CHECKPOINT")
             await asyncio.sleep(1)
             idle = peak_memory(worker.pid)
-            seconds, upload = await _import(api, token, path)
+            seconds, upload = await _import(api, token, path, worker)
             peak = peak_memory(worker.pid)
     say(f"  import: {count:,} rows of {megabytes:.0f} MB in {seconds:.1f} s, {upload:.1f} s of it upload")
     note = f"upload to completed; {count:,} rows"
@@ -126,7 +126,7 @@ async def imports(url: str, connection: Any, size: Size, api: str, token: str) -
     ]
 
 
-async def _import(api: str, token: str, path: Path) -> tuple[float, float]:
+async def _import(api: str, token: str, path: Path, worker: "subprocess.Popen[str]") -> tuple[float, float]:
     """Seconds from sending the file until its import is completed, and of the upload alone."""
     started = time.perf_counter()
     async with httpx.AsyncClient(base_url=api, headers={"authorization": f"Bearer {token}"}, timeout=600) as client:
@@ -141,6 +141,8 @@ async def _import(api: str, token: str, path: Path) -> tuple[float, float]:
             row = (await client.get(address)).raise_for_status().json()
             if row["status"] not in ("queued", "running"):
                 break
+            if worker.poll() is not None:
+                raise RuntimeError(f"the worker ended with {worker.returncode}")
             await asyncio.sleep(0.05)
     if row["status"] != "completed" or row["rejected"]:
         raise RuntimeError(f"the import {row['status']}: {row}")
