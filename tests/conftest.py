@@ -217,7 +217,7 @@ async def run_jobs(url: str, app: FastAPI) -> AsyncIterator[RunJobs]:
 
     async def run() -> None:
         while await database.reading().scalar(_UNFINISHED):
-            await Worker(database, features.JOBS, [], concurrency=2).drain()
+            await Worker(database, features.JOBS, [], concurrency=2, dead_letters=features.DEAD_LETTERS).drain()
 
     yield run
     await database.close()

@@ -336,7 +336,7 @@ async def evaluate(
         outcome = Outcome(changed=row["changed"])
         if row["overtaken"]:
             await _lock_metrics(session, row["overtaken"])
-            await session.all(evaluation.of_some, params | {"ids": row["overtaken"]})
+            await session.all(evaluation.of_some, params | {"ids": row["overtaken"], "at": clock.business_now()})
         return outcome
     rows = await session.all(evaluation.of_some, params | scope_params(scope))
     return Outcome(

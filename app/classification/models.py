@@ -13,6 +13,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     Numeric,
@@ -106,7 +107,8 @@ class_change = Table(
     "class_change",
     metadata,
     Column("customer_id", UuidType, primary_key=True),
-    Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
+    # A number, not a UUID: a first recalculation writes millions of them, and making a UUID costs more than its row.
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("scheme", Text, nullable=False),
     Column("from_class", Text),
     Column("to_class", Text),

@@ -120,7 +120,7 @@ async def history_of(session: ReadSession, customer_id: UUID, key: str, page: Pa
     )
     if (after := page.after()) is not None:
         statement = statement.where(
-            tuple_(h.at, h.id) < tuple_(literal(datetime.fromisoformat(after[0])), UUID(after[1]))
+            tuple_(h.at, h.id) < tuple_(literal(datetime.fromisoformat(after[0])), int(after[1]))
         )
     rows = await session.all(statement)
     shown = rows[: page.limit]

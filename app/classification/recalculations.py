@@ -22,7 +22,7 @@ from app.core.db import Record, WriteSession
 from app.core.errors import Conflict, Invalid, NotFound, Problem
 from app.core.jobs import Hopeless, Interrupted, JobContext, enqueue
 from app.core.settings import get_settings
-from app.customers.queries import customer_count, hold, nth_customer_after
+from app.customers.queries import customer_count, hold, keep_all, nth_customer_after
 from app.identity.actor import Actor
 from app.imports.events import ImportCompleted
 
@@ -152,7 +152,7 @@ async def _end(session: WriteSession, recalculation_id: UUID, status: str, error
     r = recalculation.c
     await session.execute(
         update(recalculation)
-        .where(r.id == recalculation_id, r.status == "running")
+        .where(r.id == recalculation_id, r.status.in_(["queued", "running"]))
         .values(status=status, error=error, finished_at=func.now())
     )
 
@@ -226,6 +226,7 @@ class _Run:
 
     async def _in_transaction(self, work: Any, chunk: refresh.Range) -> int:
         async with self.database.transaction(correlation_id=self.cause.correlation_id) as session:
+            await keep_all(session)
             return int(await work(session, chunk))
 
     async def _measure(self, session: WriteSession, chunk: refresh.Range) -> int:

@@ -32,7 +32,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.classification.models import customer_metrics, dirty_customer
 from app.core.db import Prepared, WriteSession
-from app.customers.queries import customer_ids_between, still_there
+from app.customers.queries import customer_ids_between
 from app.purchases.queries import purchase_totals
 
 EVALUATION_LOCK = 0x57A7A
@@ -130,14 +130,11 @@ def _refresh_range() -> Prepared:
         .cte("updated")
     )
     new = changed.c.revision.is_(None)
-    there = still_there(changed, new).cte("there")
     inserted = (
         upsert(customer_metrics)
         .from_select(
             ["customer_id", *_MEASURES, "as_of"],
-            select(changed.c.customer_id, *(changed.c[name] for name in _MEASURES), AS_OF).where(
-                new, changed.c.customer_id == there.c.id
-            ),
+            select(changed.c.customer_id, *(changed.c[name] for name in _MEASURES), AS_OF).where(new),
         )
         .on_conflict_do_nothing()
         .returning(customer_metrics.c.customer_id)

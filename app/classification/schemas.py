@@ -84,9 +84,9 @@ class ClassList(Out):
 
 
 class ClassChangeOut(Out):
-    """One change of class and why: version, breakpoints, inputs, cause, actor."""
+    """One change of class and why: version, breakpoints, inputs, cause, actor. Later changes have larger ids."""
 
-    id: UUID
+    id: Count
     scheme: str
     from_class: str | None
     to_class: str | None

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, ColumnElement, FromClause, Select, any_, bindparam, func, literal, select
+from sqlalchemy import BindParameter, Select, any_, bindparam, func, literal, select
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -12,6 +12,8 @@ from app.core.db import ReadSession, WriteSession
 from app.customers.document import visible_to
 from app.customers.models import customer
 from app.identity.actor import Actor
+
+DELETION_LOCK = 0x57A7C
 
 
 def customer_ids_between(after: BindParameter[Any], up_to: BindParameter[Any]) -> Select[Any]:
@@ -40,14 +42,17 @@ def held(actor: Actor, permission: str) -> Select[Any]:
     )
 
 
-def still_there(candidates: FromClause, condition: ColumnElement[bool]) -> Select[Any]:
-    """Of the candidates (`customer_id`), those whose customer exists, kept from deletion until the transaction ends."""
-    return (
-        select(customer.c.id)
-        .select_from(customer)
-        .where(customer.c.id == candidates.c.customer_id, condition)
-        .with_for_update(read=True, key_share=True, of=customer)
-    )
+async def keep_all(session: WriteSession) -> None:
+    """No customer is deleted until this transaction ends: for statements that write about many of them.
+
+    An advisory lock, shared by all who keep and exclusive for who deletes; locking their rows would write each.
+    """
+    await session.all(select(func.pg_advisory_xact_lock_shared(DELETION_LOCK)))
+
+
+async def before_deletion(session: WriteSession) -> None:
+    """Wait for those who write about many customers."""
+    await session.all(select(func.pg_advisory_xact_lock(DELETION_LOCK)))
 
 
 async def hold(session: WriteSession, customer_ids: Sequence[UUID]) -> None:

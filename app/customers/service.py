@@ -18,6 +18,7 @@ from app.customers.contacts import normal_identity
 from app.customers.document import visible_to
 from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted
 from app.customers.models import PERSONAL, customer, customer_identity
+from app.customers.queries import before_deletion
 from app.customers.schemas import BatchCustomer, CustomerIn, CustomerPatch, IdentityIn
 from app.identity.actor import Actor
 
@@ -99,6 +100,7 @@ async def _apply(
 
 async def remove(session: WriteSession, actor: Actor, customer_id: UUID, *, expected: int | None) -> None:
     """Delete the customer and everything that belongs to it."""
+    await before_deletion(session)
     before = await _locked(session, actor, customer_id, DELETE)
     check_version(before["version"], expected)
     await session.execute(delete(customer).where(customer.c.id == customer_id))

@@ -48,7 +48,7 @@ def upgrade() -> None:
     op.create_table(
         "class_change",
         sa.Column("customer_id", sa.Uuid(), nullable=False),
-        sa.Column("id", sa.Uuid(), server_default=sa.text("uuidv7()"), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("scheme", sa.Text(), nullable=False),
         sa.Column("from_class", sa.Text(), nullable=True),
         sa.Column("to_class", sa.Text(), nullable=True),
