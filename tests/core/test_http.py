@@ -137,7 +137,7 @@ async def test_a_commit_that_fails_is_never_a_success_and_one_that_succeeds_is_a
 REPEATABLE = [name for name in KEEP_ANSWERS if name not in {"create_api_key", "log_out"}]
 
 
-def test_every_post_of_somebody_who_is_known_keeps_its_answer() -> None:
+async def test_every_post_of_somebody_who_is_known_keeps_its_answer() -> None:
     posts = {each.name for each in OPERATIONS.values() if each.method == "POST" and not each.is_public}
     # A search changes nothing; a password is changed by two short transactions around its check.
     assert posts - set(KEEP_ANSWERS) == {"search_customers", "change_my_password"}

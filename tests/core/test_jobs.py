@@ -146,7 +146,7 @@ async def test_what_was_done_is_not_done_again_when_it_is_carried_twice(database
             "INSERT INTO pgqueuer (priority, entrypoint, payload, status, execute_after)"
             " SELECT priority, entrypoint, payload, status, execute_after FROM pgqueuer"
         )
-    await _drain(database, {"test.count": count})
+    await Worker(database, {"test.count": count}, [], concurrency=1).drain()
     assert len(runs) == 1
     assert await _state(database, job_id) == ("done", 1, None)
 
