@@ -26,7 +26,7 @@ from app.customers.queries import customer_count, hold, keep_all, nth_customer_a
 from app.identity.actor import Actor
 from app.imports.events import ImportCompleted
 
-CHUNK = 20_000
+CHUNK = 10_000
 ONE_AT_A_TIME = 0x57A7B
 PHASES = ("metrics", "fit", "classes")
 
@@ -227,6 +227,7 @@ class _Run:
     async def _in_transaction(self, work: Any, chunk: refresh.Range) -> int:
         async with self.database.transaction(correlation_id=self.cause.correlation_id) as session:
             await keep_all(session)
+            await refresh.plan_for_many(session)
             return int(await work(session, chunk))
 
     async def _measure(self, session: WriteSession, chunk: refresh.Range) -> int:
@@ -251,6 +252,7 @@ class _Run:
                 ids = await refresh.take_dirty(session, CHUNK)
                 if ids:
                     await hold(session, ids)
+                    await refresh.plan_for_many(session)
                     await refresh.refresh_metrics(session, ids, as_of=self.as_of)
                     await evaluate(session, evaluation, ids, as_of=self.as_of, cause=self.cause)
             if not ids:

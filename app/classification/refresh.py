@@ -144,6 +144,19 @@ def _refresh_range() -> Prepared:
     return Prepared(select((count + select(func.count()).select_from(inserted).scalar_subquery()).label("written")))
 
 
+async def plan_for_many(session: WriteSession) -> None:
+    """Plan this transaction's statements for thousands of customers, whatever the statistics say.
+
+    In a first recalculation the tables have grown from nothing within minutes; a planner that still believes them
+    empty joins by nested loops, and a chunk takes minutes instead of a second.
+    """
+    await session.all(
+        select(
+            func.set_config("enable_nestloop", "off", literal(True)), func.set_config("work_mem", "64MB", literal(True))
+        )
+    )
+
+
 async def refresh_metrics(session: WriteSession, scope: Scope, *, as_of: datetime) -> None:
     """Bring the stored metrics of these customers up to the facts as of an instant."""
     statement = _refresh_range() if isinstance(scope, Range) else _refresh_some()
