@@ -19,139 +19,10 @@ from app.core.http.middleware import MAX_HEADER_BYTES
 from app.core.settings import get_settings
 from app.identity import passwords
 from tests.document import OPERATIONS, Operation, form, path_of
+from tests.hostile_values import FORM_VALUES, HEADERS, TEXTS, VALUES, WHOLE_BODIES
 from tests.service import Answer, Service, service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-# What a path or a query can hold, percent-encoded: bytes that are no text, numbers and instants out of range, patterns.
-TEXTS = [
-    "",
-    "%00",
-    "a%00b",
-    "%FF%FE",
-    "%ED%A0%80",
-    "%F0%9F%98%80%E2%80%AE",
-    "NaN",
-    "-Infinity",
-    "1e999",
-    "-1",
-    "0",
-    "1.5",
-    "2147483648",
-    "9223372036854775808",
-    "1" * 5000,
-    "a" * 300,
-    "0001-01-01T00:00:00%2B14:00",
-    "9999-12-31T23:59:59-14:00",
-    "2026-02-30T00:00:00Z",
-    "2026-01-01T00:00:00",
-    "abc:A%00",
-    "nosuch:A",
-    "external:%00",
-    "%5B(?P%3C",
-    "%25_%5C",
-    "'%3B--",
-    "null",
-    "true",
-    "%7B%7D",
-    "..%2F..",
-    "00000000-0000-0000-0000-000000000000",
-    # And some that are right: what follows the check is attacked, too.
-    "-name",
-    "total",
-    "CN-31",
-    "abc:A",
-    "C-1",
-    "GBP",
-    "2026-01-01T00:00:00Z",
-]
-# What a JSON value can be replaced by, as it stands in the text.
-VALUES = [
-    b"null",
-    b"true",
-    b'""',
-    b'" "',
-    rb'"\u0000"',
-    rb'"a\u0000b"',
-    rb'"\ud800"',
-    rb'"\udfff\ud800"',
-    rb'"\u202e\ufeff"',
-    b'"\xff\xfe"',
-    b'"\xed\xa0\x80"',
-    b'"' + b"a" * 20_000 + b'"',
-    b"NaN",
-    b"-Infinity",
-    b'"NaN"',
-    b'"-Infinity"',
-    b'"sNaN"',
-    b"1e999",
-    b'"1e999"',
-    b'"1E+400"',
-    b'"1e-400"',
-    b'"0.00000000000000000001"',
-    b"9" * 400,
-    b"1" * 5000,
-    b"-1",
-    b"0",
-    b"1.5",
-    b"2147483648",
-    b"9223372036854775808",
-    b"-9223372036854775809",
-    b'"-1"',
-    b'"99999999999999999999"',
-    b'"0001-01-01T00:00:00+14:00"',
-    b'"9999-12-31T23:59:59-14:00"',
-    b'"9999-12-31"',
-    b'"0000-00-00"',
-    b'"[(?P<"',
-    b'"%00%25_\\\\"',
-    b'"00000000-0000-0000-0000-000000000000"',
-    b"[]",
-    b"{}",
-    b"[[[]]]",
-    b'{"a": {"b": null}}',
-    b"[" + b"null," * 5000 + b"null]",
-    rb'["\u0000"]',
-]
-WHOLE_BODIES = [
-    b"",
-    b"null",
-    b"[]",
-    b'"text"',
-    b"1",
-    b"NaN",
-    b"{",
-    b"\xff\xfe{}",
-    b"{}",
-    b'{"\\u0000": 1}',
-    b'{"\\ud800": 1}',
-    b'{"a": 1, "a": 2}',
-    b'{"' + b"k" * 5000 + b'": 1}',
-    b'{"__proto__": {}, "id": "x", "version": 1}',
-]
-FORM_VALUES = [
-    b"",
-    b"\x00",
-    b"\xff\xfe",
-    b"\xed\xa0\x80",
-    b"a" * 20_000,
-    b"NaN",
-    b"{",
-    b"[[",
-    b'{"a":1e999}',
-    b"{}",
-    b'{"amount": "A * B * C * D"}',
-    b'{"\\u0000": "\\ud800"}',
-    b"[" * 10_000,
-    b"[]",
-    b"-1",
-    b"true",
-    b"null",
-    b"GBP",
-    b"Europe/../../etc",
-    b"2147483648",
-]
-HEADERS = [b"", b"*", b"\xff", b'"99999999999999999999"', b'W/"1"', b"a" * 300, b"1e999", "²".encode(), b'"-1"']
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -233,13 +104,12 @@ async def test_hostile_parameters_get_an_answer(target: Service, name: str) -> N
                 f"{key}%00=1",
             ]:
                 _check(await target.send(method, path, token=token, query=query, body=body), (path, query))
-        elif parameter["in"] == "header" and name not in COSTLY:
+        elif parameter["in"] == "header":
             for value in HEADERS:
                 headers = {parameter["name"]: value}
                 _check(await target.send(method, path, token=token, headers=headers, body=body), (path, headers))
 
 
-COSTLY = {"create_user"}  # hashes a password for each request that is right: nothing new is seen at that price
 WITH_BODY = [operation.name for operation in OPERATIONS.values() if operation.media_type is not None]
 
 
