@@ -228,7 +228,10 @@ def _write(moved: CTE, afterwards: Select[Any], *, ranged: bool) -> Select[Any]:
                 AS_OF,
                 moved.c.version,
                 moved.c.breakpoints_id,
-            ).where(moved.c.before.is_(None), moved.c.decided.is_not(None), mine),
+            )
+            .where(moved.c.before.is_(None), moved.c.decided.is_not(None), mine)
+            # In the order of the larger index, whose keys would otherwise be scattered over all classes.
+            .order_by(moved.c.scheme, moved.c.decided, moved.c.customer_id),
         )
         .returning(customer_class.c.customer_id)
         .cte("entered")
