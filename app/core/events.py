@@ -39,7 +39,9 @@ async def publish(session: WriteSession, event: Event) -> dict[str, Any]:
     """
     telemetry.events.labels(event.name).inc()
     if event.stored:
-        outbox.store(session, event.name, dataclasses.asdict(event))
+        outbox.store(
+            session, event.name, {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+        )
     given: dict[str, Any] = {}
     for handler in _handlers[type(event)]:
         given.update(await handler(session, event) or {})

@@ -1,16 +1,17 @@
 """The same request again gives the first answer again.
 
-The claim is an advisory lock taken with BEGIN, so that two requests with one key run one after the
-other; the answer is written behind, in the transaction whose effect it describes. Kept 24 hours.
+The answer is written behind, in the transaction whose effect it describes, under a unique key. So a repeated
+request finds out at its end: it waits there for a twin that is still running, its own effects are rolled
+back, and the first answer is sent. A request with a new key, which nearly all have, asks for nothing. Kept 24 hours.
 """
 
-import hashlib
 from dataclasses import dataclass
 
-from sqlalchemy import Column, DateTime, Integer, Table, Text, delete, func, select, text
+import asyncpg
+from sqlalchemy import Column, DateTime, Integer, Table, Text, bindparam, delete, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.core.db import WriteSession, metadata
+from app.core.db import Prepared, WriteSession, metadata
 from app.core.errors import Conflict, Problem
 from app.core.jobs import JobContext, Schedule
 
@@ -28,8 +29,13 @@ idempotency_key = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now(), index=True),
 )
 
-_stored = select(
-    idempotency_key.c.fingerprint, idempotency_key.c.status, idempotency_key.c.headers, idempotency_key.c.body
+_stored = Prepared(
+    select(
+        idempotency_key.c.fingerprint, idempotency_key.c.status, idempotency_key.c.headers, idempotency_key.c.body
+    ).where(
+        idempotency_key.c.principal == bindparam("principal", type_=Text),
+        idempotency_key.c.key == bindparam("key", type_=Text),
+    )
 )
 
 
@@ -47,12 +53,6 @@ class Claim:
     key: str
     fingerprint: str
 
-    @property
-    def lock(self) -> int:
-        """The advisory lock's number: 63 bits of the key's hash."""
-        digest = hashlib.sha256(f"{self.principal}\0{self.key}".encode()).digest()
-        return int.from_bytes(digest[:8], "big") >> 1
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -63,11 +63,14 @@ class Answer:
     body: str
 
 
+def is_repeated(error: asyncpg.UniqueViolationError) -> bool:
+    """Whether the violated key is this table's: the request was answered before."""
+    return bool(error.table_name == idempotency_key.name)
+
+
 async def stored_answer(session: WriteSession, claim: Claim) -> Answer | None:
     """The first answer under this key; raises `KeyReused` when it answered another request."""
-    row = await session.first(
-        _stored.where(idempotency_key.c.principal == claim.principal, idempotency_key.c.key == claim.key)
-    )
+    row = await session.first(_stored, {"principal": claim.principal, "key": claim.key})
     if row is None:
         return None
     if row["fingerprint"] != claim.fingerprint:

@@ -19,7 +19,7 @@ from starlette.datastructures import UploadFile
 
 from app.core import db
 from app.core.errors import Problem
-from app.core.idempotency import Answer, Claim, remember, stored_answer
+from app.core.idempotency import Answer, Claim, is_repeated, remember, stored_answer
 
 UNIT = "strata.unit"
 PRINCIPAL = "strata.principal"
@@ -36,11 +36,6 @@ _BEGIN = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan"
 Router = APIRouter
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
-
-
-class _Replay(Exception):
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
 
 
 class _Unit:
@@ -81,20 +76,34 @@ async def _attempt(handler: Handler, request: Request) -> Response:
         if (unit := request.scope.get(UNIT)) is not None:
             await unit.complete(response)
         return response
-    except _Replay as replay:
-        return Response(
-            replay.answer.body,
-            replay.answer.status,
-            {**replay.answer.headers, "idempotent-replayed": "true"},
-        )
+    except asyncpg.UniqueViolationError as error:
+        if is_repeated(error) and (answered := await _answered_before(request)) is not None:
+            return answered
+        raise
     except Problem as problem:
         if problem.keeps_changes and (unit := request.scope.get(UNIT)) is not None:
             await db.commit(unit.session)
+            raise
+        # What went wrong may be that the first request did it already.
+        if (answered := await _answered_before(request)) is not None:
+            return answered
         raise
     finally:
         if (unit := request.scope.pop(UNIT, None)) is not None:
             await db.roll_back(unit.session)
             await unit.session.database.pool.release(unit.session.connection)
+
+
+async def _answered_before(request: Request) -> Response | None:
+    """The first answer under the request's key, its own effects undone; None when it has no key or is the first."""
+    unit: _Unit | None = request.scope.get(UNIT)
+    if unit is None or unit.claim is None:
+        return None
+    await db.roll_back(unit.session)
+    answer = await stored_answer(unit.session, unit.claim)
+    if answer is None:
+        return None
+    return Response(answer.body, answer.status, {**answer.headers, "idempotent-replayed": "true"})
 
 
 def takes_up_to(max_bytes: int) -> Callable[[Endpoint], Endpoint]:
@@ -135,7 +144,7 @@ async def _read_session(request: Request) -> db.ReadSession:
 
 
 async def _write_session(request: Request) -> db.WriteSession:
-    """Begin the request's transaction; a request that was answered before is answered from the store."""
+    """Begin the request's transaction."""
     database = database_of(request)
     claim = await _claim(request)
     connection = await database.acquire()
@@ -146,12 +155,7 @@ async def _write_session(request: Request) -> db.WriteSession:
         principal=request.scope.get(PRINCIPAL, "public"),
     )
     request.scope[UNIT] = _Unit(session, claim)
-    if claim is None:
-        await connection.execute(_BEGIN)
-        return session
-    await connection.execute(f"{_BEGIN}; SELECT pg_advisory_xact_lock({claim.lock})")
-    if (answer := await stored_answer(session, claim)) is not None:
-        raise _Replay(answer)
+    await connection.execute(_BEGIN)
     return session
 
 
