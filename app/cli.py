@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
+import asyncpg
 import structlog
 import typer
 import uvicorn
@@ -20,7 +21,7 @@ from rich.console import Console
 from app import bulk, features
 from app import worker as background
 from app.core import clock, local, logging, migrations
-from app.core.db import Database, WrongServer
+from app.core.db import CONNECTION_LOST, Database, WrongServer
 from app.core.embedded import EmbeddedError
 from app.core.errors import Problem
 from app.core.settings import Settings, get_settings
@@ -274,6 +275,9 @@ def main() -> None:
         cli()
     except (WrongServer, UnknownSchema, EmbeddedError, local.MissingSecret) as error:
         Console(stderr=True).print(f"[red]{error}[/]")
+        raise SystemExit(1) from error
+    except (OSError, *CONNECTION_LOST, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        Console(stderr=True).print(f"[red]The database cannot be reached:[/] {error}")
         raise SystemExit(1) from error
     except KeyboardInterrupt:
         raise SystemExit(130) from None
