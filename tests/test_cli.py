@@ -19,6 +19,8 @@ from app.core import db
 from app.core.db import Database, WrongServer
 from app.core.settings import get_settings
 
+pytestmark = pytest.mark.slow
+
 STRATA = [sys.executable, "-c", "from app.cli import main; main()"]
 PASSWORD = "a password of the test"
 

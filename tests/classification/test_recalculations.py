@@ -183,6 +183,7 @@ cli(["worker"])
 """
 
 
+@pytest.mark.slow
 async def test_a_worker_killed_in_the_middle_is_succeeded_without_doing_anything_twice(
     admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs, url: str
 ) -> None:

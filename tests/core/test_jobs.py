@@ -168,6 +168,7 @@ async def test_a_worker_that_is_told_to_stop_ends_and_leaves_the_rest(database: 
     assert await _state(database, job_id) == ("queued", 0, None)
 
 
+@pytest.mark.slow
 async def test_a_worker_goes_on_after_its_connections_were_cut(database: Database, url: str) -> None:
     done = asyncio.Event()
 

@@ -172,6 +172,7 @@ async def test_a_file_that_turns_bad_further_on_fails_and_changes_nothing(
             assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
 
 
+@pytest.mark.slow
 async def test_a_bomb_fails(admin: httpx.AsyncClient, run_jobs: RunJobs) -> None:
     bomb = gzip.compress(GOOD + b"C1,O1,2024-01-02,1\n" * 5_000_000, mtime=0)
     import_id = await started(admin, bomb, name="purchases.csv.gz")
