@@ -68,17 +68,22 @@ def _database(settings: Settings, *, share: bool = False, migrate: bool = True) 
     signal.signal(signal.SIGTERM, _stop)
     with local.server(settings, share=share) as url:
         if migrate:
-            asyncio.run(_check_server(url, settings))
-            migrations.upgrade(url)
+            if asyncio.run(_revision(url, settings)) != migrations.head():
+                migrations.upgrade(url)
             password = asyncio.run(_seed(url, settings))
             if password is not None and settings.admin_password is None:
                 console.print(f"First user [bold]admin[/], password [bold]{password}[/] (shown only now)")
         yield url
 
 
-async def _check_server(url: str, settings: Settings) -> None:
-    """Refuse an old server before anything is migrated."""
-    await (await Database.connect(url, settings, size=2)).close()
+async def _revision(url: str, settings: Settings) -> str | None:
+    """The schema's revision; an old server is refused here, before anything is migrated."""
+    database = await Database.connect(url, settings, size=2)
+    try:
+        async with database.connection() as connection:
+            return await migrations.current(connection)
+    finally:
+        await database.close()
 
 
 async def _seed(url: str, settings: Settings) -> str | None:

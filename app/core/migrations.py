@@ -2,6 +2,7 @@
 
 import io
 from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
 
 import asyncpg
@@ -22,8 +23,9 @@ def _config(url: str | None = None) -> Config:
     return config
 
 
+@cache
 def head() -> str:
-    """The revision this code was written for."""
+    """The revision this code was written for; read from the scripts once."""
     revision = ScriptDirectory.from_config(_config()).get_current_head()
     assert revision is not None
     return revision

@@ -9,12 +9,13 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Annotated, Any, Protocol
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 from sqlalchemy import ColumnElement, any_, false, func, literal, not_, or_, true
 from sqlalchemy import and_ as sql_and
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import Date, DateTime, Integer, Numeric, Text
+from sqlalchemy.types import Date, DateTime, Integer, Numeric, Text, Uuid
 from typing_extensions import TypeAliasType
 
 from app.core.bounds import Key, Printable, decimal_in_range, printable
@@ -262,6 +263,8 @@ def _typed(subject: ColumnElement[Any], value: Any, pointer: str) -> Any:
                 raise Invalid.at(pointer, "a whole number below 2,147,483,648 is needed")
             return int(number)
         return number
+    if isinstance(kind, Uuid):
+        return _uuid(value, pointer)
     if isinstance(kind, DateTime | Date):
         return _instant(value, pointer, whole_day=isinstance(kind, Date))
     return value
@@ -272,6 +275,13 @@ def _number(value: Any, pointer: str) -> Decimal:
         return decimal_in_range(Decimal(str(value)))
     except (InvalidOperation, ValueError) as error:
         raise Invalid.at(pointer, 'a number is needed, such as "10000" or "99.90"') from error
+
+
+def _uuid(value: Any, pointer: str) -> UUID:
+    try:
+        return UUID(str(value))
+    except ValueError as error:
+        raise Invalid.at(pointer, "an id is needed, such as 019a0b1c-2d3e-7f40-8a9b-0c1d2e3f4a5b") from error
 
 
 def _instant(value: Any, pointer: str, *, whole_day: bool) -> Any:

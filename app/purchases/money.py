@@ -9,7 +9,7 @@ from app.core.bounds import plain_decimal
 PLACES = Decimal("0.0001")
 FUTURE_TOLERANCE = timedelta(days=1)
 RATE_DAYS = 7
-"""A day without a rate of its own takes the latest of the seven days before: exchanges close on weekends."""
+"""A day without a rate of its own takes the latest of its last seven days: exchanges close on weekends."""
 
 
 def in_base_currency(amount: Decimal, rate: Decimal, kind: str) -> Decimal:

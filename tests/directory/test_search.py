@@ -222,3 +222,13 @@ async def test_a_search_reaches_as_far_as_the_list(
     assert await names(seller, {"not": {"tag": "nothing"}}) == "M"
     assert (await search(seller, {"tag": "fair"})).json()["items"] == [mine]
     assert (await search(await make_user({"schemes:read": "all"}), {"tag": "fair"})).status_code == 403
+
+
+async def test_an_id_that_is_none_is_named(admin: httpx.AsyncClient) -> None:
+    for value in ("nobody", 7, ["x"]):
+        op = "in" if isinstance(value, list) else "eq"
+        answer = await admin.post(
+            "/v1/customers/search", json={"where": {"field": "owner_id", "op": op, "value": value}}
+        )
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"] == "/body/where/value"
