@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, and_, cast, func, literal, literal_column, select, tuple_
+from sqlalchemy import Text, cast, func, literal, literal_column, select, tuple_
 from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by, distinct_on
 
 from app.classification.engine import Evaluation
@@ -172,17 +172,6 @@ def with_progress(row: Record) -> dict[str, Any]:
         so_far = clock.now() - row["started_at"]
         eta = clock.now() + so_far * (max(total - processed, 0) / processed)
     return {**row, "total": total, "processed": processed, "eta": eta}
-
-
-def in_class(key: str, name: str) -> Any:
-    """A condition on `customer.id`: the customer is in this class."""
-    k = customer_class.c
-    return (
-        select(literal(1))
-        .where(and_(k.customer_id == customer.c.id, k.scheme == key, k.class_ == name))
-        .correlate(customer)
-        .exists()
-    )
 
 
 async def rfm_grid(session: ReadSession, key: str) -> dict[tuple[int, int], int]:
