@@ -20,29 +20,42 @@ from sqlalchemy import (
     Table,
     Text,
     func,
+    text,
 )
 from sqlalchemy import Uuid as UuidType
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZRANGE, ExcludeConstraint
 
 from app.core.db import metadata
+
+_PURCHASES = {"from": "purchases"}
+"""Marks the columns that are measured from a customer's purchases."""
 
 customer_metrics = Table(
     "customer_metrics",
     metadata,
     Column("customer_id", UuidType, primary_key=True),
-    Column("frequency", Integer, nullable=False, comment="distinct purchases; refunds do not count"),
-    Column("monetary", Numeric(20, 4), nullable=False, comment="purchases minus refunds, base currency"),
-    Column("refunded", Numeric(20, 4), nullable=False),
-    Column("frequency_365d", Integer, nullable=False),
-    Column("monetary_365d", Numeric(20, 4), nullable=False),
-    Column("first_purchase_at", DateTime(timezone=True)),
-    Column("last_purchase_at", DateTime(timezone=True)),
-    Column("first_purchase_on", Date),
-    Column("last_purchase_on", Date),
-    Column("purchase_days", Integer, nullable=False, comment="distinct local days with a purchase"),
+    Column("frequency", Integer, nullable=False, comment="distinct purchases; refunds do not count", info=_PURCHASES),
+    Column(
+        "monetary", Numeric(20, 4), nullable=False, comment="purchases minus refunds, base currency", info=_PURCHASES
+    ),
+    Column("refunded", Numeric(20, 4), nullable=False, info=_PURCHASES),
+    Column("frequency_365d", Integer, nullable=False, info=_PURCHASES),
+    Column("monetary_365d", Numeric(20, 4), nullable=False, info=_PURCHASES),
+    Column("first_purchase_at", DateTime(timezone=True), info=_PURCHASES),
+    Column("last_purchase_at", DateTime(timezone=True), info=_PURCHASES),
+    Column("first_purchase_on", Date, info=_PURCHASES),
+    Column("last_purchase_on", Date, info=_PURCHASES),
+    Column("purchase_days", Integer, nullable=False, comment="distinct local days with a purchase", info=_PURCHASES),
+    Column("distinct_categories", Integer, comment="counted while a published scheme reads it"),
+    Column("next_fact_at", DateTime(timezone=True), comment="when a fact next enters or leaves a window"),
+    Column("probability_alive", Numeric(12, 8), comment="0 to 1, by the prediction model in force"),
+    Column("expected_purchases_365d", Numeric(20, 6)),
+    Column("predicted_value_365d", Numeric(20, 4)),
+    Column("next_review_at", DateTime(timezone=True), comment="when a class can next change by time alone"),
     Column("as_of", DateTime(timezone=True), nullable=False, comment="instant of the last change of this row"),
     # Counts the writes: who computed from an older row than stands here now must not write its result.
     Column("revision", Integer, nullable=False, server_default="1"),
+    Index("ix_customer_metrics_next_review_at", "next_review_at"),
 )
 
 dirty_customer = Table(
@@ -56,8 +69,11 @@ scheme = Table(
     metadata,
     Column("key", Text, primary_key=True),
     Column("title", Text, nullable=False),
-    Column("version", Integer, nullable=False, comment="the published version"),
+    Column("version", Integer, nullable=False, comment="the published version; 0 before the first"),
     Column("breakpoints_id", UuidType, comment="the breakpoints in force"),
+    Column("error", Text, comment="why the scheme cannot be evaluated; its classes stand as they were"),
+    Column("stale_since", DateTime(timezone=True), comment="since when it cannot"),
+    Column("retired_at", DateTime(timezone=True), comment="deleted: no longer evaluated, its history stays"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
@@ -69,8 +85,13 @@ scheme_version = Table(
     Column("version", Integer, primary_key=True),
     Column("document", JSONB, nullable=False),
     Column("status", Text, nullable=False),
+    Column("note", Text, comment="what this version changes, in its author's words"),
+    Column("edits", Integer, nullable=False, server_default="1", comment="counts the edits of a draft"),
+    Column("created_by", Text, nullable=False, server_default="system"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("published_by", Text),
     Column("published_at", DateTime(timezone=True)),
+    Column("retired_at", DateTime(timezone=True)),
     CheckConstraint("status IN ('draft', 'published', 'retired')", name="status"),
 )
 
@@ -84,6 +105,8 @@ breakpoints = Table(
     Column("population", BigInteger, nullable=False),
     Column("values", JSONB, nullable=False),
     Column("recalculation_id", UuidType),
+    Column("previous_id", UuidType, comment="the breakpoints in force before, of the same version"),
+    Column("moved", BigInteger, comment="customers whom these breakpoints decide otherwise than the previous"),
     Column("fitted_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     ForeignKeyConstraint(["scheme", "version"], ["scheme_version.scheme", "scheme_version.version"]),
     Index("ix_breakpoints_scheme_fitted_at", "scheme", "fitted_at"),
@@ -100,6 +123,9 @@ customer_class = Table(
     Column("as_of", DateTime(timezone=True), nullable=False),
     Column("version", Integer, nullable=False),
     Column("breakpoints_id", UuidType),
+    Column("pending_class", Text, comment="what the class becomes unless the customer's decision changes"),
+    Column("pending_on", Date, comment="the business day on which it does"),
+    Column("overridden", Boolean, nullable=False, server_default="false", comment="a person set the class"),
     Index("ix_customer_class_scheme_class", "scheme", "class_", "customer_id"),
 )
 
@@ -117,10 +143,101 @@ class_change = Table(
     Column("version", Integer, nullable=False),
     Column("breakpoints_id", UuidType),
     Column("inputs", ARRAY(Numeric), nullable=False, comment="the metrics that the document reads, in its order"),
+    Column("facts", ARRAY(Text), comment="whatever else it reads: fields, tags, classes, events, in its order"),
     Column("score", Integer, comment="as the scheme's kind packs it, such as 543 for R5 F4 M3"),
     Column("cause", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("correlation_id", Text),
+)
+
+class_override = Table(
+    "class_override",
+    metadata,
+    Column("customer_id", UuidType, primary_key=True),
+    Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
+    Column("scheme", Text, nullable=False),
+    Column("class", Text, key="class_", nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("status", Text, nullable=False, comment="proposed waits for a second person; ended by time or by hand"),
+    Column("period", TSTZRANGE, comment="when it is in force; null before it is approved"),
+    Column("expires_at", DateTime(timezone=True), comment="null: until somebody ends it"),
+    Column("proposed_by", Text, nullable=False),
+    Column("proposed_at", DateTime(timezone=True), nullable=False),
+    Column("decided_by", Text, comment="who approved or rejected"),
+    Column("decided_at", DateTime(timezone=True)),
+    Column("ended_by", Text),
+    CheckConstraint("status IN ('proposed', 'rejected', 'active', 'ended')", name="status"),
+    CheckConstraint("(period IS NULL) = (status IN ('proposed', 'rejected'))", name="period"),
+    # At any instant one override of a customer and scheme at most.
+    ExcludeConstraint(
+        ("customer_id", "="), ("scheme", "="), ("period", "&&"), name="ex_class_override_period", using="gist"
+    ),
+    Index("ix_class_override_waiting", "scheme", "customer_id", postgresql_where=text("status = 'proposed'")),
+)
+
+segment_member = Table(
+    "segment_member",
+    metadata,
+    Column("customer_id", UuidType, primary_key=True),
+    Column("scheme", Text, primary_key=True),
+    Column("added_by", Text, nullable=False),
+    Column("added_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("ix_segment_member_scheme", "scheme", "customer_id"),
+)
+
+simulation = Table(
+    "simulation",
+    metadata,
+    Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
+    Column("scheme", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("against", Integer, comment="another version of the scheme; null: the classes that stand"),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("status", Text, nullable=False, server_default="queued"),
+    Column("position", UuidType, comment="the last customer done"),
+    Column("processed", BigInteger, nullable=False, server_default="0"),
+    Column("total", BigInteger),
+    Column("breakpoints", JSONB, comment="what the population decided, per version"),
+    Column("outcome", JSONB, comment="counts, movement, revenue and workload"),
+    Column("error", Text),
+    Column("requested_by", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    ForeignKeyConstraint(["scheme", "version"], ["scheme_version.scheme", "scheme_version.version"]),
+    CheckConstraint("status IN ('queued', 'running', 'completed', 'failed', 'cancelled')", name="status"),
+)
+
+simulation_move = Table(
+    "simulation_move",
+    metadata,
+    Column("customer_id", UuidType, primary_key=True),
+    Column("simulation_id", UuidType, primary_key=True),
+    Column("from_class", Text),
+    Column("to_class", Text),
+    Column("monetary", Numeric(20, 4), nullable=False),
+    Index("ix_simulation_move_simulation_id", "simulation_id", "customer_id"),
+)
+
+prediction = Table(
+    "prediction",
+    metadata,
+    Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
+    Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("status", Text, nullable=False, server_default="queued"),
+    Column("estimable", Boolean, comment="null while it runs"),
+    Column("reason", Text, comment="why nothing can be estimated"),
+    Column("population", BigInteger),
+    Column("parameters", JSONB, comment="maximum-likelihood estimates by model, their log-likelihood"),
+    Column("position", UuidType, comment="the last customer written"),
+    Column("processed", BigInteger, nullable=False, server_default="0"),
+    Column("total", BigInteger),
+    Column("error", Text),
+    Column("requested_by", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    CheckConstraint("status IN ('queued', 'running', 'completed', 'failed', 'cancelled')", name="status"),
 )
 
 recalculation = Table(
@@ -131,6 +248,7 @@ recalculation = Table(
     Column("scope", Text, nullable=False),
     Column("as_of", DateTime(timezone=True), comment="null: the moment it runs"),
     Column("refit", Boolean, nullable=False),
+    Column("publishes", Integer, comment="the version of its one scheme that it puts in force"),
     Column("cause", Text, nullable=False),
     Column("status", Text, nullable=False, server_default="queued"),
     Column("phase", Text, nullable=False, server_default="metrics"),

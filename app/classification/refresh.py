@@ -71,7 +71,7 @@ def within(column: ColumnElement[Any], *, ranged: bool) -> ColumnElement[bool]:
     return and_(column > AFTER, column <= UP_TO) if ranged else column == any_(IDS)
 
 
-_MEASURES = [c.name for c in customer_metrics.columns if c.name not in ("customer_id", "as_of", "revision")]
+_MEASURES = [c.name for c in customer_metrics.columns if c.info.get("from") == "purchases"]
 
 
 def _fresh(*, ranged: bool) -> CTE:
