@@ -1,0 +1,118 @@
+"""Classes of a customer: standing, history, explanation."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import ConfigDict, Field
+
+from app.core.bounds import Count, Out
+
+Score = dict[str, int | None]
+
+
+class ClassOut(Out):
+    """A customer's class in one scheme."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    scheme: str
+    name: str = Field(alias="class")
+    score: Score | None
+    since: datetime
+    version: int
+    as_of: datetime
+    pending: None
+    override: None
+
+
+class ClassList(Out):
+    """A customer's classes; all of them."""
+
+    items: list[ClassOut]
+    next_cursor: None = None
+
+
+class ClassChangeOut(Out):
+    """One change of class and why: version, breakpoints, inputs, cause, actor. Later changes have larger ids."""
+
+    id: Count
+    scheme: str
+    from_class: str | None
+    to_class: str | None
+    at: datetime
+    as_of: datetime
+    version: int
+    breakpoints_id: UUID | None
+    inputs: dict[str, Any]
+    score: Score | None
+    cause: str
+    actor: str
+    correlation_id: str | None
+
+
+class ClassHistory(Out):
+    """A page of changes, the latest first."""
+
+    items: list[ClassChangeOut]
+    next_cursor: str | None
+
+
+class InputOut(Out):
+    """A metric that the scheme reads, and its value."""
+
+    metric: str
+    title: str
+    unit: str
+    value: str | None
+
+
+class NeedOut(Out):
+    """What stands between a value and a threshold; `gap` is threshold minus value."""
+
+    metric: str
+    op: str
+    threshold: str | list[str] | None
+    value: str | None
+    gap: str | None
+
+
+class ConditionOut(NeedOut):
+    """One comparison that the scheme makes; those of one group belong together."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: str = Field(alias="class")
+    group: int
+    breakpoint: str | None
+    met: bool
+
+
+class NextClassOut(Out):
+    """A neighbouring class and what would lead there."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: str = Field(alias="class")
+    direction: Literal["up", "down", "earlier_rule"]
+    needs: list[NeedOut]
+
+
+class ExplanationOut(Out):
+    """A decision laid open. `class` stands; `decided` is what the document says of the inputs as of `as_of`."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    scheme: str
+    version: int
+    kind: str
+    name: str | None = Field(alias="class")
+    decided: str | None
+    score: Score | None
+    since: datetime | None
+    as_of: datetime
+    breakpoints: dict[str, Any] | None
+    breakpoints_as_of: datetime | None
+    inputs: list[InputOut]
+    conditions: list[ConditionOut]
+    next: list[NextClassOut]

@@ -1,0 +1,51 @@
+"""Recalculations as long work."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import ConfigDict, Field
+
+from app.core.bounds import Count, Day, Flag, In, Instant, Key, Out
+
+AsOf = Instant | Day
+
+
+class RecalculationIn(In):
+    """Recalculate everybody: which schemes (all when empty), as of when, and whether to fit new breakpoints."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"schemes": ["abc", "rfm"], "as_of": "2026-01-31", "refit": True}]}
+    )
+
+    schemes: Annotated[list[Key], Field(max_length=100)] = []
+    as_of: AsOf | None = Field(default=None, description="an instant, or a day: its end. The moment it runs if null")
+    refit: Flag = False
+
+
+class RecalculationOut(Out):
+    """Long work: a recalculation and how far it is."""
+
+    id: UUID
+    status: Literal["queued", "running", "completed", "failed", "cancelled"]
+    phase: Literal["metrics", "fit", "classes"]
+    scope: Literal["all", "dirty"]
+    schemes: list[str]
+    as_of: datetime | None
+    refit: bool
+    cause: str
+    processed: Count | None
+    total: Count | None
+    changed: Count
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    eta: datetime | None
+    error: str | None
+
+
+class RecalculationPage(Out):
+    """A page of recalculations, the latest first."""
+
+    items: list[RecalculationOut]
+    next_cursor: str | None
