@@ -7,6 +7,9 @@ UV := $(shell command -v uv)
 # The first Python that is new enough and can make an environment; `make PYTHON=... setup` overrides it.
 PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+# As bytecode, on all processors: where Python may not write it beside the code, every start would compile it anew,
+# for seconds. A file that does not compile is one that a package keeps for another Python.
+COMPILE = $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib app migrations || true
 HAVE_PYTHON = test -n "$(PYTHON)$(UV)" || { echo 'Python 3.11 or newer is needed, with its venv module\
 	(Debian and Ubuntu: apt install python3-venv), or uv.' >&2; exit 1; }
 
@@ -24,6 +27,7 @@ $(READY): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(UV) venv --quiet --python '$(or $(PYTHON),>=3.11)' $(VENV)
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(COMPILE)
 	@touch $@
 else
 $(READY): requirements.lock pyproject.toml
@@ -32,6 +36,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(COMPILE)
 	@touch $@
 endif
 
