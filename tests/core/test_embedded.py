@@ -160,9 +160,10 @@ def test_a_server_that_survives_its_killed_owner_is_replaced_and_loses_nothing(
 
 def test_a_killed_server_starts_again_under_the_same_url(server: EmbeddedPostgres) -> None:
     url = server.start()
-    assert server.pid is not None
-    os.kill(server.pid, signal.SIGKILL)
-    wait_for_the_end_of(server.pid)
+    killed = server.pid
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    wait_for_the_end_of(killed)
     assert server.start() == url
     assert ask(url, "SELECT 1") == 1
 
