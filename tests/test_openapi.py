@@ -164,7 +164,7 @@ def test_every_field_of_an_answer_is_there() -> None:
 
 
 # A predicate looks the same coming in and going out; what may be left out coming in may be going out.
-PREDICATES = {"MetricIs", "FieldIs", "ClassIs"}
+PREDICATES = {"MetricIs", "FieldIs", "ClassIs", "HasEvents", "FactIs", "HowMany"}
 
 
 @pytest.mark.parametrize(

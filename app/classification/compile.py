@@ -11,11 +11,12 @@ from typing import Any, Protocol
 from sqlalchemy import CTE, ColumnElement, Integer, Numeric, Text, case, cast, func, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.classification.definitions import AbcDocument, Document, RfmDocument, RulesDocument
+from app.classification.definitions import AbcDocument, Document, Fact, RfmDocument, RulesDocument
+from app.classification.facts import FactSource
 from app.classification.metrics import METRICS, Source, metric_type
 from app.classification.models import breakpoints, scheme
 from app.core.errors import Invalid
-from app.core.predicates import Node, to_sql
+from app.core.predicates import HasEvents, Node, to_sql
 
 Columns = Mapping[str, ColumnElement[Any]]
 
@@ -44,22 +45,29 @@ class Expression:
 
 
 class Row(Protocol):
-    """Where a document's names lead: the metrics and breakpoints of one customer, as SQL."""
+    """Where a document's names lead: the metrics, facts and breakpoints of one customer, as SQL."""
 
     def metric(self, name: str, pointer: str = "") -> ColumnElement[Any]: ...
+    def fact(self, fact: Fact, pointer: str = "") -> ColumnElement[Any]: ...
     def breakpoint(self, name: str, pointer: str = "") -> ColumnElement[Any]: ...
 
 
 class StoredRow:
-    """The names over the stored metrics themselves, each computed where it is named."""
+    """The names over the stored rows themselves, each computed where it is named."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, facts: FactSource | None = None) -> None:
         self._source = source
+        self._facts = facts
 
     def metric(self, name: str, pointer: str = "") -> ColumnElement[Any]:
         if name not in METRICS:
             raise Invalid.at(pointer, f"there is no metric {name}; there are: {', '.join(METRICS)}")
         return cast(METRICS[name].expression(self._source), metric_type(name))
+
+    def fact(self, fact: Fact, pointer: str = "") -> ColumnElement[Any]:
+        if self._facts is None:
+            raise Invalid.at(pointer, "only metrics can be compared here")
+        return self._facts.column(fact, pointer)
 
     def breakpoint(self, name: str, pointer: str = "") -> ColumnElement[Any]:
         return self._source.breakpoint(name)
@@ -68,32 +76,45 @@ class StoredRow:
 class MeasuredRow:
     """The names over columns that were computed before, each once for all schemes."""
 
-    def __init__(self, metrics: Columns, edge: Callable[[str], ColumnElement[Any]]) -> None:
+    def __init__(
+        self,
+        metrics: Columns,
+        facts: Mapping[Fact, ColumnElement[Any]],
+        edge: Callable[[str], ColumnElement[Any]],
+    ) -> None:
         self._metrics = metrics
+        self._facts = facts
         self._breakpoint = edge
 
     def metric(self, name: str, pointer: str = "") -> ColumnElement[Any]:
         return self._metrics[name]
+
+    def fact(self, fact: Fact, pointer: str = "") -> ColumnElement[Any]:
+        return self._facts[fact]
 
     def breakpoint(self, name: str, pointer: str = "") -> ColumnElement[Any]:
         return self._breakpoint(name)
 
 
 class _Resolver:
-    """Answers a predicate tree: rules of a scheme compare metrics, with values and with breakpoints."""
+    """Answers a predicate tree: rules of a scheme compare metrics and facts, with values and with breakpoints."""
 
     def __init__(self, row: Row) -> None:
+        self._row = row
         self.metric = row.metric
         self.breakpoint = row.breakpoint
 
     def field(self, name: str, pointer: str) -> ColumnElement[Any]:
-        raise Invalid.at(pointer, "rules of a scheme compare metrics")
+        return self._row.fact(Fact("field", name), pointer)
 
     def class_of(self, scheme: str, pointer: str) -> ColumnElement[Any]:
-        raise Invalid.at(pointer, "rules of a scheme compare metrics")
+        return self._row.fact(Fact("class", scheme), pointer)
 
     def tagged(self, tag: str) -> ColumnElement[bool]:
-        raise Invalid.at("", "rules of a scheme compare metrics")
+        return self._row.fact(Fact("tag", tag))
+
+    def events(self, leaf: HasEvents, pointer: str) -> ColumnElement[int]:
+        return self._row.fact(Fact.of_events(leaf), pointer)
 
 
 def condition(node: Node, row: Row, pointer: str = "") -> ColumnElement[bool]:

@@ -91,13 +91,13 @@ def _decisions(schemes: Sequence[Scheme], limits: Limits, *, ranged: bool) -> CT
     named): the metrics that the schemes read, the steps of their expressions, the classes.
     """
     measured = _measured(schemes, limits, ranged=ranged)
-    rows = {each.key: MeasuredRow(_columns_of(each, measured), limits[each.key].c.__getitem__) for each in schemes}
+    rows = {each.key: MeasuredRow(_columns_of(each, measured), {}, limits[each.key].c.__getitem__) for each in schemes}
     expressions = {each.key: expression(each.document, rows[each.key]) for each in schemes}
     steps = [
         step.label(f"{key}_step_{name}") for key, decided in expressions.items() for name, step in decided.steps.items()
     ]
     stepped = select(measured, *steps).select_from(_joined(measured, limits)).offset(0).subquery("stepped")
-    rows = {each.key: MeasuredRow(_columns_of(each, stepped), limits[each.key].c.__getitem__) for each in schemes}
+    rows = {each.key: MeasuredRow(_columns_of(each, stepped), {}, limits[each.key].c.__getitem__) for each in schemes}
     read = {column.key: column for each in schemes for column in _columns_of(each, stepped).values()}
     columns: list[ColumnElement[Any]] = [stepped.c.customer_id, stepped.c.revision, *read.values()]
     for each in schemes:

@@ -1,7 +1,7 @@
 """The predicate tree: what a person can ask of customers, as JSON, as typed nodes, as SQL.
 
-`{"all": [...]}`, `{"any": [...]}`, `{"not": ...}`, and leaves that name a metric, a field, a class or a
-tag. What a leaf means in SQL is the resolver's business; this module only knows the tree.
+`{"all": [...]}`, `{"any": [...]}`, `{"not": ...}`, and leaves that name a metric, a field, a class, a tag or
+events. What a leaf means in SQL is the resolver's business; this module only knows the tree.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,16 @@ from enum import StrEnum
 from typing import Annotated, Any, Protocol
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 from sqlalchemy import ColumnElement, any_, false, func, literal, not_, or_, true
 from sqlalchemy import and_ as sql_and
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -88,6 +97,38 @@ class HasTag(_Node):
     tag: Annotated[str, StringConstraints(min_length=1, max_length=80), Printable]
 
 
+class HowMany(_Node):
+    """Bounds of a count, both included."""
+
+    gte: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    lte: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def _a_range(self) -> "HowMany":
+        if self.gte is None and self.lte is None:
+            raise ValueError("give gte, lte or both")
+        if self.gte is not None and self.lte is not None and self.gte > self.lte:
+            raise ValueError("gte lies above lte")
+        return self
+
+
+class FactIs(_Node):
+    """Compares a property of an event: `{"property": "category", "op": "eq", "value": "tea"}`."""
+
+    property: Key
+    op: Op
+    value: Value = True
+
+
+class HasEvents(_Node):
+    """Counts a customer's events: `{"event": "purchase", "within_days": 90, "count": {"gte": 2}}`."""
+
+    event: Key
+    where: Annotated[list[FactIs], Field(max_length=10)] = []
+    within_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    count: HowMany = HowMany(gte=1)
+
+
 class AllOf(_Node):
     """True when every part is."""
 
@@ -114,6 +155,7 @@ _TAGS: dict[type[BaseModel], str] = {
     FieldIs: "field",
     ClassIs: "class",
     HasTag: "tag",
+    HasEvents: "event",
 }
 
 
@@ -132,11 +174,12 @@ PredicateNode = TypeAliasType(
         | Annotated[MetricIs, Tag("metric")]
         | Annotated[FieldIs, Tag("field")]
         | Annotated[ClassIs, Tag("class")]
-        | Annotated[HasTag, Tag("tag")],
+        | Annotated[HasTag, Tag("tag")]
+        | Annotated[HasEvents, Tag("event")],
         Discriminator(
             _kind,
             custom_error_type="predicate",
-            custom_error_message="a condition names one of: all, any, not, metric, field, class, tag",
+            custom_error_message="a condition names one of: all, any, not, metric, field, class, tag, event",
         ),
     ],
 )
@@ -145,8 +188,8 @@ AllOf.model_rebuild()
 AnyOf.model_rebuild()
 NotOf.model_rebuild()
 
-Node = AllOf | AnyOf | NotOf | MetricIs | FieldIs | ClassIs | HasTag
-Leaf = MetricIs | FieldIs | ClassIs | HasTag
+Leaf = MetricIs | FieldIs | ClassIs | HasTag | HasEvents
+Node = AllOf | AnyOf | NotOf | Leaf
 
 
 def leaves(node: Node, depth: int = 1) -> Iterator[Leaf]:
@@ -180,6 +223,7 @@ class Resolver(Protocol):
     def class_of(self, scheme: str, pointer: str) -> ColumnElement[Any]: ...
     def tagged(self, tag: str) -> ColumnElement[bool]: ...
     def breakpoint(self, name: str, pointer: str) -> ColumnElement[Any]: ...
+    def events(self, leaf: HasEvents, pointer: str) -> ColumnElement[int]: ...
 
 
 def to_sql(node: Node, resolver: Resolver, pointer: str = "") -> ColumnElement[bool]:
@@ -193,6 +237,8 @@ def to_sql(node: Node, resolver: Resolver, pointer: str = "") -> ColumnElement[b
             return not_(to_sql(node.part, resolver, f"{pointer}/not"))
         case HasTag():
             return resolver.tagged(node.tag)
+        case HasEvents():
+            return _so_many(resolver.events(node, pointer), node.count)
         case MetricIs():
             if isinstance(node.value, BreakpointRef):
                 limit = resolver.breakpoint(node.value.breakpoint, f"{pointer}/value")
@@ -202,6 +248,11 @@ def to_sql(node: Node, resolver: Resolver, pointer: str = "") -> ColumnElement[b
             return compare(resolver.field(node.field, f"{pointer}/field"), node.op, node.value, pointer)
         case ClassIs():
             return compare(resolver.class_of(node.scheme, f"{pointer}/class"), node.op, node.value, pointer)
+
+
+def _so_many(count: ColumnElement[int], wanted: HowMany) -> ColumnElement[bool]:
+    enough = true() if wanted.gte is None else count >= wanted.gte
+    return sql_and(enough, true() if wanted.lte is None else count <= wanted.lte)
 
 
 def known(condition: ColumnElement[Any]) -> ColumnElement[bool]:

@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, bindparam, case, cast, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, Text, bindparam, case, cast, func, literal, select, tuple_
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from app.classification.definitions import Fact
+from app.classification.facts import FactSource
 from app.classification.measurements import source_of
 from app.classification.metrics import METRICS, metric_type
 from app.classification.models import customer_class, customer_metrics
@@ -17,10 +19,11 @@ from app.core import clock
 from app.core.db import Prepared, ReadSession, Statement
 from app.core.errors import Forbidden, Invalid
 from app.core.http.paging import Page
-from app.core.predicates import AllOf, AnyOf, ClassIs, Node, NotOf, Op, to_sql
+from app.core.predicates import AllOf, AnyOf, ClassIs, HasEvents, Node, NotOf, Op, to_sql
 from app.core.settings import get_settings
 from app.customers.contacts import normal_identity
 from app.customers.document import READ_CONTACT, documents, shape_for, visible_to
+from app.customers.fields import FIELDS, field
 from app.customers.models import customer, customer_identity
 from app.directory.schemas import Sort
 from app.identity.actor import Actor
@@ -33,10 +36,6 @@ SORT_KEYS: dict[str, tuple[ColumnElement[Any], ...]] = {
     "name": (customer.c.name, customer.c.id),
 }
 
-FIELDS: dict[str, ColumnElement[Any]] = {
-    name: customer.c[name]
-    for name in ("id", "kind", "name", "title", "company_id", "region", "source", "language", "owner_id", "unit_id")
-} | {"created_at": customer.c.created_at, "updated_at": customer.c.updated_at}
 CONTACT_FIELDS = {"phone": customer.c.phone, "email": customer.c.email}
 
 
@@ -219,7 +218,7 @@ class CustomerResolver:
             return case((visible_to(self._actor, READ_CONTACT), CONTACT_FIELDS[name]))
         if name not in FIELDS:
             raise Invalid.at(pointer, f"there is no field {name}; there are: {', '.join([*FIELDS, *CONTACT_FIELDS])}")
-        return FIELDS[name]
+        return field(name)
 
     def class_of(self, scheme: str, pointer: str) -> ColumnElement[Any]:
         if scheme not in self._class_names:
@@ -234,6 +233,9 @@ class CustomerResolver:
 
     def tagged(self, tag: str) -> ColumnElement[bool]:
         return customer.c.tags.contains([tag])
+
+    def events(self, leaf: HasEvents, pointer: str) -> ColumnElement[int]:
+        return FactSource(customer.c.id, customer, literal(clock.business_now())).column(Fact.of_events(leaf), pointer)
 
     def breakpoint(self, name: str, pointer: str) -> ColumnElement[Any]:
         raise Invalid.at(pointer, "a search compares with values, not with breakpoints")

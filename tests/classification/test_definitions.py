@@ -124,9 +124,15 @@ def test_rules_compare_metrics_with_what_they_can_be_compared_with() -> None:
     table = [
         (rule(metric("nope", "eq", 1)), "there is no metric nope"),
         (rule({"all": [{"not": metric("nope", "eq", 1)}]}), "there is no metric nope"),
-        (rule({"tag": "fair"}), "rules of a scheme compare metrics"),
-        (rule({"field": "region", "op": "eq", "value": "CN"}), "rules of a scheme compare metrics"),
-        (rule({"class": "abc", "op": "eq", "value": "A"}), "rules of a scheme compare metrics"),
+        (rule({"field": "phone", "op": "eq", "value": "1"}), "there is no field phone to compare"),
+        (rule({"field": "region", "op": "gt", "value": "CN"}), "gt does not apply here"),
+        (rule({"class": "abc", "op": "eq", "value": 1}), "a text is needed"),
+        (rule({"event": "visit"}), "there is no event visit; there are: purchase, refund"),
+        (rule({"event": "purchase", "count": {}}), "give gte, lte or both"),
+        (
+            rule({"event": "purchase", "where": [{"property": "colour", "op": "eq", "value": "red"}]}),
+            "an event has no colour",
+        ),
         (rule(metric("frequency", "gte", {"breakpoint": "missing"})), "no breakpoint missing under population"),
         (rule(metric("gap_ratio", "lte", 3)), "population must define median_gap_days"),
         (rule(metric("mean_gap_days", "lte", 3)), "population must define median_gap_days"),
