@@ -95,8 +95,28 @@ METRICS: dict[str, Metric] = {
         Metric("refund_rate", "ratio", "event", "share of purchases given back", _refund_rate),
         Metric("mean_gap_days", "days", "population", "usual days between purchases", _mean_gap, (MEDIAN_GAP,)),
         Metric("gap_ratio", "ratio", "population", "silence, in usual gaps", _gap_ratio, (MEDIAN_GAP,)),
+        Metric(
+            "probability_alive", "ratio", "population", "probability of not having left", _stored("probability_alive")
+        ),
+        Metric(
+            "expected_purchases_365d",
+            "count",
+            "population",
+            "purchases expected in the next 365 days",
+            _stored("expected_purchases_365d"),
+        ),
+        Metric(
+            "predicted_value_365d",
+            "money",
+            "population",
+            "value expected in the next 365 days",
+            _stored("predicted_value_365d"),
+        ),
     )
 }
+
+PREDICTED = ("probability_alive", "expected_purchases_365d", "predicted_value_365d")
+"""Metrics that a prediction writes; they stand until the next one."""
 
 INSTANTS = {name for name, metric in METRICS.items() if metric.unit == "instant"}
 
