@@ -206,6 +206,19 @@ def leaves(node: Node, depth: int = 1) -> Iterator[Leaf]:
             yield node
 
 
+def located(node: Node, pointer: str = "") -> Iterator[tuple[str, Leaf]]:
+    """Every leaf with the JSON pointer that leads to it."""
+    match node:
+        case AllOf() | AnyOf():
+            word = "all" if isinstance(node, AllOf) else "any"
+            for n, part in enumerate(node.parts):
+                yield from located(part, f"{pointer}/{word}/{n}")
+        case NotOf():
+            yield from located(node.part, f"{pointer}/not")
+        case _:
+            yield pointer, node
+
+
 def _of_bounded_size(node: Node) -> Node:
     if sum(1 for _ in leaves(node)) > MAX_LEAVES:
         raise ValueError(f"a predicate may have {MAX_LEAVES} conditions at most")

@@ -13,7 +13,7 @@ from sqlalchemy import Text, column
 from app.classification.metrics import INSTANTS, METRICS, metric_type
 from app.core.bounds import Code, DecimalText, Key
 from app.core.errors import Invalid
-from app.core.predicates import ORDERED, BreakpointRef, ClassIs, FieldIs, HasEvents, Leaf, MetricIs, compare
+from app.core.predicates import ORDERED, BreakpointRef, ClassIs, FieldIs, HasEvents, Leaf, MetricIs, Node, compare
 from app.customers import fields
 from app.purchases import counting
 
@@ -143,6 +143,11 @@ class BaseDocument(Part):
     def metrics(self) -> list[str]:
         """The metrics it reads, each once, in the order in which history keeps their values."""
         raise NotImplementedError
+
+    @property
+    def conditions(self) -> list[tuple[str, Node]]:
+        """Its predicates, each with the JSON pointer that leads to it."""
+        return []
 
     @property
     def facts(self) -> list[Fact]:

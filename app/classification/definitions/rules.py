@@ -16,6 +16,7 @@ from app.core.predicates import (
     HasTag,
     Leaf,
     MetricIs,
+    Node,
     Predicate,
     leaves,
 )
@@ -78,6 +79,10 @@ class RulesDocument(BaseDocument):
         if not self._needs_median() <= self.population.keys():
             raise ValueError(f"population must define {MEDIAN_GAP}, which a metric in use needs")
         return self
+
+    @property
+    def conditions(self) -> list[tuple[str, Node]]:
+        return [(f"/rules/{n}/when", rule.when) for n, rule in enumerate(self.rules)]
 
     @property
     def leaves(self) -> list[Leaf]:
