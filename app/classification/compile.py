@@ -4,19 +4,20 @@ The same expression recalculates everybody, re-evaluates one, explains and searc
 results agree because they are the same text.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Protocol
 
-from sqlalchemy import CTE, ColumnElement, Integer, Numeric, Text, case, cast, func, literal_column, select
+from sqlalchemy import CTE, ColumnElement, Integer, Numeric, Text, case, cast, func, literal, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.classification.definitions import AbcDocument, Document, Fact, RfmDocument, RulesDocument
 from app.classification.facts import FactSource
-from app.classification.metrics import METRICS, Source, metric_type
+from app.classification.metrics import INSTANTS, METRICS, Source, metric_type
 from app.classification.models import breakpoints, scheme
 from app.core.errors import Invalid
-from app.core.predicates import HasEvents, Node, to_sql
+from app.core.predicates import BreakpointRef, HasEvents, Leaf, MetricIs, Node, Op, to_sql
 
 Columns = Mapping[str, ColumnElement[Any]]
 
@@ -173,6 +174,47 @@ _KINDS: dict[type[Any], Callable[[Any, Row], Expression]] = {
     AbcDocument: _abc,
     RfmDocument: _rfm,
     RulesDocument: _rules,
+}
+
+
+Threshold = tuple[str, ColumnElement[Any]]
+"""A metric and a value that it is compared with."""
+
+
+def thresholds(document: Document, row: Row) -> list[Threshold]:
+    """Every value with which the document compares a metric."""
+    return list(_THRESHOLDS[type(document)](document, row))
+
+
+def _abc_thresholds(document: AbcDocument, row: Row) -> Iterator[Threshold]:
+    return ((document.metric, row.breakpoint(name)) for name in document.breakpoint_paths)
+
+
+def _rfm_thresholds(document: RfmDocument, row: Row) -> Iterator[Threshold]:
+    for metric in document.metrics:
+        yield from ((metric, row.breakpoint(f"{metric}_{edge}")) for edge in range(document.bins - 1))
+
+
+def _rules_thresholds(document: RulesDocument, row: Row) -> Iterator[Threshold]:
+    return thresholds_of(document.leaves, row)
+
+
+def thresholds_of(conditions: Iterable[Leaf], row: Row) -> Iterator[Threshold]:
+    """The values that conditions compare numeric metrics with."""
+    for leaf in conditions:
+        if not isinstance(leaf, MetricIs) or leaf.metric in INSTANTS or leaf.op is Op.IS_NULL:
+            continue
+        if isinstance(leaf.value, BreakpointRef):
+            yield leaf.metric, row.breakpoint(leaf.value.breakpoint)
+        else:
+            for value in leaf.value if isinstance(leaf.value, list) else [leaf.value]:
+                yield leaf.metric, literal(Decimal(str(value)), Numeric)
+
+
+_THRESHOLDS: dict[type[Any], Callable[[Any, Row], Iterator[Threshold]]] = {
+    AbcDocument: _abc_thresholds,
+    RfmDocument: _rfm_thresholds,
+    RulesDocument: _rules_thresholds,
 }
 
 

@@ -32,8 +32,33 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Age:
+    """Grows by one a day since the stored date `since`."""
+
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """An age (a metric) in units of another metric, which time does not change."""
+
+    of: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Changes when a fact becomes older than the window; `first_at` is the stored instant of its oldest fact."""
+
+    first_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric's name, unit, what makes it change, and its SQL. `population` names breakpoints it needs."""
+    """A metric's name, unit, what makes it change, and its SQL.
+
+    `population` names breakpoints it needs; `turns` says how time changes it, if it does.
+    """
 
     name: str
     unit: Unit
@@ -41,6 +66,7 @@ class Metric:
     title: str
     expression: Callable[[Source], ColumnElement[Any]]
     population: tuple[str, ...] = ()
+    turns: Age | Ratio | Window | None = None
 
 
 def _stored(name: str) -> Callable[[Source], ColumnElement[Any]]:
@@ -80,21 +106,32 @@ def _gap_ratio(source: Source) -> ColumnElement[Any]:
     return cast(_recency(source) / func.nullif(_mean_gap(source), 0), Numeric(20, 6))
 
 
+_SINCE_LAST, _SINCE_FIRST = Age("last_purchase_on"), Age("first_purchase_on")
+_IN_GAPS = Ratio("recency_days", "mean_gap_days")
+_YEAR = Window("window_first_at")
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("recency_days", "days", "clock", "days since the last purchase", _recency),
+        Metric("recency_days", "days", "clock", "days since the last purchase", _recency, turns=_SINCE_LAST),
         Metric("frequency", "count", "event", "purchases", _stored("frequency")),
         Metric("monetary", "money", "event", "purchases minus refunds", _stored("monetary")),
-        Metric("frequency_365d", "count", "clock", "purchases in 365 days", _stored("frequency_365d")),
-        Metric("monetary_365d", "money", "clock", "purchases minus refunds in 365 days", _stored("monetary_365d")),
+        Metric("frequency_365d", "count", "clock", "purchases in 365 days", _stored("frequency_365d"), turns=_YEAR),
+        Metric(
+            "monetary_365d",
+            "money",
+            "clock",
+            "purchases minus refunds in 365 days",
+            _stored("monetary_365d"),
+            turns=_YEAR,
+        ),
         Metric("average_order", "money", "event", "average purchase", _average_order),
         Metric("first_purchase_at", "instant", "event", "first purchase", _stored("first_purchase_at")),
         Metric("last_purchase_at", "instant", "event", "last purchase", _stored("last_purchase_at")),
-        Metric("tenure_days", "days", "clock", "days since the first purchase", _tenure),
+        Metric("tenure_days", "days", "clock", "days since the first purchase", _tenure, turns=_SINCE_FIRST),
         Metric("refund_rate", "ratio", "event", "share of purchases given back", _refund_rate),
         Metric("mean_gap_days", "days", "population", "usual days between purchases", _mean_gap, (MEDIAN_GAP,)),
-        Metric("gap_ratio", "ratio", "population", "silence, in usual gaps", _gap_ratio, (MEDIAN_GAP,)),
+        Metric("gap_ratio", "ratio", "clock", "silence, in usual gaps", _gap_ratio, (MEDIAN_GAP,), _IN_GAPS),
         Metric(
             "probability_alive", "ratio", "population", "probability of not having left", _stored("probability_alive")
         ),

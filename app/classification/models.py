@@ -47,7 +47,10 @@ customer_metrics = Table(
     Column("last_purchase_on", Date, info=_PURCHASES),
     Column("purchase_days", Integer, nullable=False, comment="distinct local days with a purchase", info=_PURCHASES),
     Column("distinct_categories", Integer, comment="counted while a published scheme reads it"),
-    Column("next_fact_at", DateTime(timezone=True), comment="when a fact next enters or leaves a window"),
+    Column("window_first_at", DateTime(timezone=True), comment="the earliest purchase or refund within 365 days"),
+    Column(
+        "next_fact_at", DateTime(timezone=True), comment="when the next recorded purchase or refund begins to count"
+    ),
     Column("probability_alive", Numeric(12, 8), comment="0 to 1, by the prediction model in force"),
     Column("expected_purchases_365d", Numeric(20, 6)),
     Column("predicted_value_365d", Numeric(20, 4)),

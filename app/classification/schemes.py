@@ -8,6 +8,7 @@ from sqlalchemy import func, insert, select
 
 from app.classification import presets
 from app.classification.definitions import Document
+from app.classification.definitions.references import levels
 from app.classification.engine import Evaluation, Scheme
 from app.classification.models import scheme, scheme_version
 from app.core.db import ReadSession, WriteSession
@@ -32,7 +33,7 @@ async def published(session: ReadSession) -> Evaluation:
         )
         .order_by(scheme.c.created_at, scheme.c.key)
     )
-    evaluation = Evaluation([_scheme(row) for row in rows])
+    evaluation = _evaluation([_scheme(row) for row in rows])
     _cache.put("published", evaluation, generation=generation)
     return evaluation
 
@@ -50,11 +51,22 @@ async def get(session: ReadSession, key: str) -> Scheme:
     raise NotFound(f"There is no scheme {key}; there are: {', '.join(each.key for each in schemes)}")
 
 
+def _evaluation(schemes: Sequence[Scheme]) -> Evaluation:
+    by_key = {each.key: each for each in schemes}
+    order = levels({key: each.document for key, each in by_key.items()})
+    return Evaluation([[by_key[key] for key in level] for level in order])
+
+
 def chosen(evaluation: Evaluation, keys: Sequence[str]) -> Evaluation:
-    """Only these of the published schemes."""
-    if {each.key for each in evaluation.schemes} <= set(keys):
+    """Only these of the published schemes, and those that read their classes."""
+    wanted = set(keys)
+    picked = []
+    for level in evaluation.levels:
+        wanted |= {each.key for each in level if wanted & set(each.document.schemes_used)}
+        picked.append([each for each in level if each.key in wanted])
+    if picked == evaluation.levels:
         return evaluation
-    return Evaluation([each for each in evaluation.schemes if each.key in keys])
+    return Evaluation([level for level in picked if level], whole=False)
 
 
 async def seed(session: WriteSession) -> None:

@@ -2,7 +2,20 @@
 
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Table, Text, func
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    DateTime,
+    FromClause,
+    Insert,
+    Table,
+    Text,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+)
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -17,6 +30,13 @@ outbox_event = Table(
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("correlation_id", Text),
 )
+
+
+def storing(name: str, payload: ColumnElement[Any], source: FromClause, *, when: ColumnElement[bool]) -> Insert:
+    """The statement that keeps one event for each row of `source` for which `when` holds."""
+    correlation = bindparam("correlation_id", type_=Text)
+    rows = select(literal(name, Text), payload, correlation).select_from(source).where(when)
+    return insert(outbox_event).from_select(["name", "payload", "correlation_id"], rows)
 
 
 def store(session: WriteSession, name: str, payload: dict[str, Any]) -> None:

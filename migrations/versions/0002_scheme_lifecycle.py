@@ -197,10 +197,19 @@ def upgrade() -> None:
     op.add_column(
         "customer_metrics",
         sa.Column(
+            "window_first_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="the earliest purchase or refund within 365 days",
+        ),
+    )
+    op.add_column(
+        "customer_metrics",
+        sa.Column(
             "next_fact_at",
             sa.DateTime(timezone=True),
             nullable=True,
-            comment="when a fact next enters or leaves a window",
+            comment="when the next recorded purchase or refund begins to count",
         ),
     )
     op.add_column(
@@ -298,6 +307,7 @@ def downgrade() -> None:
     op.drop_column("customer_metrics", "expected_purchases_365d")
     op.drop_column("customer_metrics", "probability_alive")
     op.drop_column("customer_metrics", "next_fact_at")
+    op.drop_column("customer_metrics", "window_first_at")
     op.drop_column("customer_metrics", "distinct_categories")
     op.drop_column("customer_class", "overridden")
     op.drop_column("customer_class", "pending_on")

@@ -1,0 +1,192 @@
+"""The statement that decides a level of schemes: what they read is measured, decided upon, settled and written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    Subquery,
+    Text,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+    union_all,
+)
+
+from app.classification import movement, reviews
+from app.classification.compile import MeasuredRow, StoredRow, breakpoint_columns, expression, thresholds
+from app.classification.definitions import Fact
+from app.classification.facts import FactSource
+from app.classification.metrics import METRICS, Ratio, Source
+from app.classification.models import customer_metrics
+from app.classification.refresh import AS_OF, AS_OF_DAY, within
+from app.classification.writing import Inputs, writing
+from app.customers.models import customer
+
+if TYPE_CHECKING:
+    from app.classification.engine import Scheme
+
+Limits = Mapping[str, CTE]
+_DATES = ("first_purchase_on", "last_purchase_on")
+_INSTANTS = ("window_first_at", "next_fact_at", "next_review_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Find out when the customers' classes can next change by time alone, in any of these schemes.
+
+    `whole`: they are all there are. Otherwise the review can come earlier through them, but not later.
+    """
+
+    schemes: Sequence["Scheme"]
+    whole: bool
+
+
+def deciding(schemes: Sequence["Scheme"], review: Review | None, *, ranged: bool) -> Select[Any]:
+    """One level of schemes: gives how many classes changed of a range, or the classes of those named."""
+    measured_for = review.schemes if review else schemes
+    limits = {each.key: breakpoint_columns(each.key, each.document) for each in measured_for}
+    decisions = _decisions(schemes, review, limits, ranged=ranged)
+    answers = union_all(*(_answers(each, decisions) for each in schemes)).cte("answers")
+    documents = [(each.key, each.version, each.document) for each in schemes]
+    settled = movement.settled(documents, answers, ranged=ranged)
+    inputs = [_inputs(each, decisions) for each in schemes]
+    whole = review is not None and review.whole
+    return writing(decisions, settled, inputs, ranged=ranged, reviews=review is not None, whole=whole)
+
+
+# ---- measuring and deciding ------------------------------------------------------------------------------------------
+
+
+def _decisions(schemes: Sequence["Scheme"], review: Review | None, limits: Limits, *, ranged: bool) -> CTE:
+    """One row a customer: for every scheme its class, its score and the breakpoints it used; the next review.
+
+    In three stages, kept apart by OFFSET 0 (PostgreSQL would merge them and compute a metric as often as it is
+    named): what the schemes read, the steps of their expressions, the classes.
+    """
+    read = review.schemes if review else schemes
+    measured = _measured(read, limits, ranged=ranged)
+    rows = {each.key: _measured_row(each, measured, limits) for each in schemes}
+    steps = [
+        step.label(f"{each.key}_step_{name}")
+        for each in schemes
+        for name, step in expression(each.document, rows[each.key]).steps.items()
+    ]
+    reviewed = [] if review is None else [_next_review(review, measured, limits).label("review_at")]
+    stepped = select(measured, *steps, *reviewed).select_from(_joined(measured, limits)).offset(0).subquery("stepped")
+    rows = {each.key: _measured_row(each, stepped, limits) for each in schemes}
+    inputs = [_inputs(each, stepped) for each in schemes]
+    columns = {column.name: column for _, metrics, facts in inputs for column in (*metrics, *facts)}
+    for each in schemes:
+        decided = expression(each.document, rows[each.key])
+        done = {name: stepped.c[f"{each.key}_step_{name}"] for name in decided.steps}
+        fitted = limits[each.key].c.id.is_not(None) if each.document.breakpoint_paths else literal(True)
+        columns[f"{each.key}_class"] = cast(case((fitted, decided.class_of(done))), Text)
+        columns[f"{each.key}_score"] = decided.score_of(done) if decided.score_of else cast(null(), Integer)
+        columns[f"{each.key}_fit"] = limits[each.key].c.id
+    for name in ("customer_id", "revision", "next_review_at", *(["review_at"] if review else [])):
+        columns[name] = stepped.c[name]
+    labelled = [column.label(name) for name, column in columns.items()]
+    return select(*labelled).select_from(_joined(stepped, limits)).cte("decisions")
+
+
+def _joined(rows: FromClause, limits: Limits) -> FromClause:
+    for edges in limits.values():
+        rows = rows.join(edges, literal(True))
+    return rows
+
+
+def _measured(schemes: Sequence["Scheme"], limits: Limits, *, ranged: bool) -> Subquery:
+    """Whatever the schemes read, once; what depends on the population or on who asks, once for each scheme."""
+    row, record = customer_metrics.alias("m"), customer.alias("record")
+    columns: dict[str, ColumnElement[Any]] = {name: row.c[name] for name in (*_DATES, *_INSTANTS)}
+    for each in schemes:
+        source = Source(row, AS_OF_DAY, limits[each.key].c.__getitem__)
+        stored = StoredRow(source, FactSource(row.c.customer_id, record, AS_OF, each.key))
+        for name in _metrics_of(each):
+            columns[_metric_column(each, name)] = stored.metric(name)
+        for fact in each.document.facts:
+            columns[_fact_column(each, fact)] = stored.fact(fact)
+            if fact.kind == "events" and fact.events.within_days is not None:
+                columns[_exit_column(fact)] = FactSource(row.c.customer_id, record, AS_OF).leaves_on(fact.events)
+    known: FromClause = row
+    if any(fact.kind in ("field", "tag") for each in schemes for fact in each.document.facts):
+        known = row.outerjoin(record, record.c.id == row.c.customer_id)
+    return (
+        select(row.c.customer_id, row.c.revision, *(column.label(name) for name, column in columns.items()))
+        .select_from(_joined(known, limits))
+        .where(within(row.c.customer_id, ranged=ranged))
+        .offset(0)
+        .subquery("measured")
+    )
+
+
+def _metrics_of(each: "Scheme") -> list[str]:
+    """The metrics that a scheme reads, and the units of those that are ratios."""
+    names = each.document.metrics
+    units = [turns.to for name in names if isinstance(turns := METRICS[name].turns, Ratio)]
+    return list(dict.fromkeys([*names, *units]))
+
+
+def _metric_column(each: "Scheme", metric: str) -> str:
+    return f"{each.key}_metric_{metric}" if METRICS[metric].population else f"metric_{metric}"
+
+
+def _fact_column(each: "Scheme", fact: Fact) -> str:
+    # A tag or a condition can be longer than the name of a column.
+    return f"{fact.kind}_{each.key}" if fact.kind == "member" else f"{fact.kind}_{crc32(fact.name.encode())}"
+
+
+def _exit_column(fact: Fact) -> str:
+    return f"exit_{crc32(fact.name.encode())}"
+
+
+def _measured_row(each: "Scheme", rows: Subquery | CTE, limits: Limits) -> MeasuredRow:
+    metrics = {name: rows.c[_metric_column(each, name)] for name in each.document.metrics}
+    facts = {fact: rows.c[_fact_column(each, fact)] for fact in each.document.facts}
+    return MeasuredRow(metrics, facts, limits[each.key].c.__getitem__)
+
+
+def _inputs(each: "Scheme", rows: Subquery | CTE) -> Inputs:
+    metrics = [rows.c[_metric_column(each, name)] for name in each.document.metrics]
+    return each.key, metrics, [rows.c[_fact_column(each, fact)] for fact in each.document.facts]
+
+
+def _answers(each: "Scheme", decisions: CTE) -> Select[Any]:
+    return select(
+        decisions.c.customer_id,
+        decisions.c.revision,
+        literal_column(f"'{each.key}'", Text).label("scheme"),
+        decisions.c[f"{each.key}_class"].label("decided"),
+        decisions.c[f"{each.key}_score"].label("score"),
+        decisions.c[f"{each.key}_fit"].label("breakpoints_id"),
+    )
+
+
+def _next_review(review: Review, rows: Subquery, limits: Limits) -> ColumnElement[Any]:
+    """When time alone can next change a decision about a customer; movement and overrides come on top."""
+    compared = [
+        (each, threshold)
+        for each in review.schemes
+        for threshold in thresholds(each.document, _measured_row(each, rows, limits))
+    ]
+    ages = reviews.turning_ages([threshold for _, threshold in compared], list(limits.values()))
+    ratios = [
+        (METRICS[name], rows.c[_metric_column(each, turns.to)], value)
+        for each, (name, value) in compared
+        if isinstance(turns := METRICS[name].turns, Ratio)
+    ]
+    names = sorted({name for each in review.schemes for name in each.document.metrics})
+    day = reviews.next_day(rows, ages, ratios)
+    exits = [column for column in rows.c if column.name.startswith("exit_")]
+    return func.least(reviews.next_instant(day, rows, names), *exits)

@@ -1,0 +1,295 @@
+"""What an evaluation writes, in the statement that decided it: classes, their history, reviews, announcements."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    DateTime,
+    Insert,
+    Numeric,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, array
+
+from app.classification.events import CHANGE_CALLED_OFF, CHANGE_PENDING, CLASS_CHANGED
+from app.classification.models import class_change, class_override, customer_class, customer_metrics
+from app.classification.movement import AT
+from app.classification.refresh import AS_OF, AS_OF_DAY, within
+from app.core import clock, outbox
+
+Inputs = tuple[str, Sequence[ColumnElement[Any]], Sequence[ColumnElement[Any]]]
+"""A scheme's key and, among the columns of the decisions, the metrics and the other facts that it reads."""
+
+
+def writing(
+    decisions: CTE, settled: CTE, inputs: Sequence[Inputs], *, ranged: bool, reviews: bool, whole: bool
+) -> Select[Any]:
+    """Write what differs from what stands.
+
+    Of a range gives how many classes `changed` and the customers in whom somebody else was faster (`overtaken`); of
+    customers named, the classes of each afterwards. With `reviews`, the next review is kept, too; it can only come
+    earlier unless the decisions are the `whole` of all schemes.
+    """
+    s = settled.c
+    moved = (
+        select(settled)
+        .where(
+            or_(
+                s.becomes.is_distinct_from(s.before),
+                and_(s.becomes.is_not(None), s.score.is_distinct_from(s.score_before)),
+                s.pending_class.is_distinct_from(s.pending_before),
+                s.pending_on.is_distinct_from(s.pending_on_before),
+                s.overridden_before != s.forced.is_not(None),
+            )
+        )
+        .cte("moved")
+    )
+    locked = _locked(moved) if ranged else None
+    mine = literal(True) if locked is None else moved.c.customer_id.in_(select(locked.c.customer_id))
+    logged = _logged(moved, decisions, inputs, mine)
+    ctes = [_entered(moved, mine), _stayed(moved, mine, ranged=ranged), _left(moved, mine, ranged=ranged), logged]
+    ctes += [each.cte(f"announced_{n}") for n, each in enumerate(_announced(moved, logged, mine, ranged=ranged))]
+    if reviews:
+        ctes.append(_reviewed(decisions, settled, locked, whole=whole))
+    if locked is None:
+        return _afterwards(decisions, moved).add_cte(*ctes)
+    ctes.remove(logged)
+    return select(
+        select(func.count()).select_from(logged).scalar_subquery().label("changed"),
+        select(func.array_agg(func.distinct(moved.c.customer_id)))
+        .where(moved.c.customer_id.not_in(select(locked.c.customer_id)))
+        .scalar_subquery()
+        .label("overtaken"),
+    ).add_cte(*ctes)
+
+
+def _locked(moved: CTE) -> CTE:
+    """The lock makes whoever comes later wait; the revision makes sure nobody came before."""
+    m = customer_metrics.c
+    return (
+        select(m.customer_id)
+        .select_from(customer_metrics)
+        .where(
+            m.customer_id == moved.c.customer_id,
+            m.revision == moved.c.revision,
+            within(m.customer_id, ranged=True),
+        )
+        .with_for_update(key_share=True, of=customer_metrics)
+        .cte("locked")
+    )
+
+
+def _entered(moved: CTE, mine: ColumnElement[bool]) -> CTE:
+    m = moved.c
+    values = {
+        "customer_id": m.customer_id,
+        "scheme": m.scheme,
+        "class_": m.becomes,
+        "score": m.score,
+        "since": AT,
+        "as_of": AS_OF,
+        "version": m.version,
+        "breakpoints_id": m.breakpoints_id,
+        "overridden": m.forced.is_not(None),
+    }
+    rows = (
+        select(*values.values())
+        .where(m.before.is_(None), m.becomes.is_not(None), mine)
+        # In the order of the larger index, whose keys would otherwise be scattered over all classes.
+        .order_by(m.scheme, m.becomes, m.customer_id)
+    )
+    return insert(customer_class).from_select(list(values), rows).returning(customer_class.c.customer_id).cte("entered")
+
+
+def _this_class(moved: CTE, *, ranged: bool) -> ColumnElement[bool]:
+    return and_(
+        customer_class.c.customer_id == moved.c.customer_id,
+        customer_class.c.scheme == moved.c.scheme,
+        within(customer_class.c.customer_id, ranged=ranged),
+        moved.c.before.is_not(None),
+    )
+
+
+def _stayed(moved: CTE, mine: ColumnElement[bool], *, ranged: bool) -> CTE:
+    m = moved.c
+    return (
+        update(customer_class)
+        .values(
+            class_=m.becomes,
+            score=m.score,
+            since=case((m.before == m.becomes, customer_class.c.since), else_=AT),
+            as_of=AS_OF,
+            version=m.version,
+            breakpoints_id=m.breakpoints_id,
+            pending_class=m.pending_class,
+            pending_on=m.pending_on,
+            overridden=m.forced.is_not(None),
+        )
+        .where(_this_class(moved, ranged=ranged), m.becomes.is_not(None), mine)
+        .returning(customer_class.c.customer_id)
+        .cte("stayed")
+    )
+
+
+def _left(moved: CTE, mine: ColumnElement[bool], *, ranged: bool) -> CTE:
+    return (
+        delete(customer_class)
+        .where(_this_class(moved, ranged=ranged), moved.c.becomes.is_(None), mine)
+        .returning(customer_class.c.customer_id)
+        .cte("left_scheme")
+    )
+
+
+def _logged(moved: CTE, decisions: CTE, inputs: Sequence[Inputs], mine: ColumnElement[bool]) -> CTE:
+    """The history: what became what, and from which inputs. These are put together for those who moved alone."""
+    m = moved.c
+    metrics = case(*((m.scheme == key, _numbers(columns)) for key, columns, _ in inputs))
+    facts = [(m.scheme == key, _texts(columns)) for key, _, columns in inputs if columns]
+    values = {
+        "customer_id": m.customer_id,
+        "scheme": m.scheme,
+        "from_class": m.before,
+        "to_class": m.becomes,
+        "at": AT,
+        "as_of": AS_OF,
+        "version": m.version,
+        "breakpoints_id": m.breakpoints_id,
+        "inputs": metrics,
+        "score": m.score,
+        "cause": bindparam("cause", type_=Text),
+        "actor": bindparam("actor", type_=Text),
+        "correlation_id": bindparam("correlation_id", type_=Text),
+    }
+    if facts:
+        values["facts"] = case(*facts)
+    changed = m.before.is_distinct_from(m.becomes)
+    rows = (
+        select(*values.values())
+        .select_from(moved.join(decisions, decisions.c.customer_id == m.customer_id))
+        .where(changed, mine)
+    )
+    h = class_change.c
+    return (
+        insert(class_change)
+        .from_select(list(values), rows)
+        .returning(h.customer_id, h.id, h.scheme, h.from_class, h.to_class, h.cause)
+        .cte("logged")
+    )
+
+
+def _numbers(columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
+    numbers = [func.extract("epoch", each) if isinstance(each.type, DateTime) else each for each in columns]
+    return cast(array(numbers), ARRAY(Numeric)) if numbers else cast(literal("{}"), ARRAY(Numeric))
+
+
+def _texts(columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
+    return cast(array([cast(each, Text) for each in columns]), ARRAY(Text))
+
+
+def _announced(moved: CTE, logged: CTE, mine: ColumnElement[bool], *, ranged: bool) -> list[Insert]:
+    """Every change, and every pending one that begins or is called off. Entering a scheme in bulk is no news."""
+    m, h = moved.c, logged.c
+    change = func.jsonb_build_object(
+        *("customer_id", h.customer_id, "scheme", h.scheme, "change_id", h.id),
+        *("from_class", h.from_class, "to_class", h.to_class, "cause", h.cause),
+    )
+    pending = func.jsonb_build_object(
+        *("customer_id", m.customer_id, "scheme", m.scheme, "class", m.becomes),
+        *("to_class", func.coalesce(m.pending_class, m.pending_before), "on", m.pending_on),
+    )
+    begins = and_(m.pending_class.is_not(None), m.pending_class.is_distinct_from(m.pending_before), mine)
+    called_off = and_(
+        m.pending_class.is_(None), m.pending_before.is_not(None), m.becomes.is_not_distinct_from(m.before), mine
+    )
+    return [
+        outbox.storing(CLASS_CHANGED, change, logged, when=h.from_class.is_not(None) if ranged else literal(True)),
+        outbox.storing(CHANGE_PENDING, pending, moved, when=begins),
+        outbox.storing(CHANGE_CALLED_OFF, pending, moved, when=called_off),
+    ]
+
+
+def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, whole: bool) -> CTE:
+    """Keep when each customer is due: by its decisions, a pending change or the end of an override.
+
+    Of schemes decided by an earlier statement the pending changes stand in the table; of these, in `settled`.
+    Who was evaluated as of a day that is over is due at once.
+    """
+    d, waiting = decisions.c, _waiting(decisions, settled)
+    due = func.least(d.review_at, waiting.c.due_at)
+    earliest = case((bindparam("today") > AS_OF_DAY, AS_OF), else_=due if whole else func.least(due, d.next_review_at))
+    review = (
+        select(d.customer_id, d.revision, earliest.label("review_at"))
+        .select_from(decisions.outerjoin(waiting, waiting.c.customer_id == d.customer_id))
+        .where(d.next_review_at.is_distinct_from(earliest))
+        .cte("review")
+    )
+    # Locked rows are locked before any is updated: a row that this statement updated it would not lock any more.
+    first = literal(True) if locked is None else select(func.count()).select_from(locked).scalar_subquery() >= 0
+    return (
+        update(customer_metrics)
+        .values(next_review_at=review.c.review_at)
+        .where(
+            customer_metrics.c.customer_id == review.c.customer_id,
+            customer_metrics.c.revision == review.c.revision,
+            first,
+        )
+        .returning(customer_metrics.c.customer_id)
+        .cte("reviewed")
+    )
+
+
+def _waiting(decisions: CTE, settled: CTE) -> CTE:
+    k, o, s = customer_class.c, class_override.c, settled.c
+    zone = str(clock.business_zone())
+
+    def begins(day: ColumnElement[Any]) -> ColumnElement[Any]:
+        return func.timezone(zone, cast(day, DateTime))
+
+    here = select(s.customer_id, func.least(begins(s.pending_on), s.forced_until).label("due_at")).where(
+        or_(s.pending_on.is_not(None), s.forced_until.is_not(None))
+    )
+    among = select(decisions.c.customer_id)
+    decided_here = select(s.customer_id).where(s.customer_id == k.customer_id, s.scheme == k.scheme).exists()
+    elsewhere = select(k.customer_id, begins(k.pending_on)).where(
+        k.pending_on.is_not(None), k.customer_id.in_(among), ~decided_here
+    )
+    overridden = select(o.customer_id, o.expires_at).where(
+        o.status == "active", o.expires_at > AT, o.customer_id.in_(among)
+    )
+    every = union_all(here, elsewhere, overridden).subquery("every")
+    return (
+        select(every.c.customer_id, func.min(every.c.due_at).label("due_at"))
+        .group_by(every.c.customer_id)
+        .cte("waiting")
+    )
+
+
+def _afterwards(decisions: CTE, moved: CTE) -> Select[Any]:
+    """The classes of each customer, those of other levels included."""
+    k, m = customer_class.c, moved.c
+    this = and_(m.customer_id == k.customer_id, m.scheme == k.scheme)
+    stands = select(k.customer_id, k.scheme, k.class_).where(
+        within(k.customer_id, ranged=False), ~select(m.customer_id).where(this).exists()
+    )
+    became = select(m.customer_id, m.scheme, m.becomes).where(m.becomes.is_not(None))
+    every = union_all(stands, became).subquery("every_class")
+    classes = func.jsonb_object_agg(every.c.scheme, every.c.class_, type_=JSONB)
+    found = select(every.c.customer_id, classes.label("classes")).group_by(every.c.customer_id).subquery("found")
+    return select(decisions.c.customer_id, found.c.classes).select_from(
+        decisions.outerjoin(found, found.c.customer_id == decisions.c.customer_id)
+    )
