@@ -1,6 +1,8 @@
 """What classification does when it hears of something, and its background work."""
 
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import delete
 
@@ -22,14 +24,24 @@ from app.imports.events import ImportCompleted
 from app.purchases.events import PurchaseRecorded, PurchasesImported
 
 
-async def on_fact(session: WriteSession, event: PurchaseRecorded | CustomerCreated) -> dict[str, Any]:
-    """Measure and classify the one customer again, in the transaction of the fact."""
+async def on_purchase(session: WriteSession, event: PurchaseRecorded) -> dict[str, Any]:
+    """Move the customer's metrics on and classify it again, in the transaction of the purchase."""
     as_of = clock.business_now()
-    evaluation = await published(session)
+    await refresh.follow_purchase(session, event.customer_id, event.purchase_id, as_of=as_of)
+    return await _classes(session, event.customer_id, as_of)
+
+
+async def on_creation(session: WriteSession, event: CustomerCreated) -> dict[str, Any]:
+    """Measure and classify the one customer, in the transaction that created it."""
+    as_of = clock.business_now()
     await refresh.refresh_metrics(session, [event.customer_id], as_of=as_of)
+    return await _classes(session, event.customer_id, as_of)
+
+
+async def _classes(session: WriteSession, customer_id: UUID, as_of: datetime) -> dict[str, Any]:
     cause = Cause("event", session.principal, session.correlation_id)
-    outcome = await evaluate(session, evaluation, [event.customer_id], as_of=as_of, cause=cause)
-    return {"classes": outcome.classes.get(event.customer_id, {})}
+    outcome = await evaluate(session, await published(session), [customer_id], as_of=as_of, cause=cause)
+    return {"classes": outcome.classes.get(customer_id, {})}
 
 
 async def on_bulk(session: WriteSession, event: PurchasesImported | CustomersCreated) -> None:
@@ -49,8 +61,8 @@ async def on_import(session: WriteSession, event: ImportCompleted) -> None:
 
 
 HANDLERS: dict[type[Any], Any] = {
-    PurchaseRecorded: on_fact,
-    CustomerCreated: on_fact,
+    PurchaseRecorded: on_purchase,
+    CustomerCreated: on_creation,
     CustomerDeleted: on_deletion,
     PurchasesImported: on_bulk,
     CustomersCreated: on_bulk,

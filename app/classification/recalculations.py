@@ -249,7 +249,8 @@ class _Run:
     async def _dirty(self, evaluation: Evaluation) -> None:
         while True:
             async with self.database.transaction(correlation_id=self.cause.correlation_id) as session:
-                ids = await refresh.take_dirty(session, CHUNK)
+                await keep_all(session)
+                ids = await refresh.some_dirty(session, CHUNK)
                 if ids:
                     await hold(session, ids)
                     await refresh.plan_for_many(session)

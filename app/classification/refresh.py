@@ -1,6 +1,7 @@
 """Stored metrics, brought up to the facts: one statement, for the customers named or for a range of all.
 
-Every write of a metrics row raises its `revision`, so that whoever computed from an older row can notice.
+After a single purchase the stored row is moved on instead of being measured again. Every write of a metrics row
+raises its `revision`, so that whoever computed from an older row can notice.
 """
 
 from collections.abc import Sequence
@@ -16,10 +17,12 @@ from sqlalchemy import (
     Date,
     DateTime,
     Integer,
+    Interval,
     and_,
     any_,
     bindparam,
     delete,
+    exists,
     func,
     literal,
     or_,
@@ -33,12 +36,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.classification.models import customer_metrics, dirty_customer
 from app.core.db import Prepared, WriteSession
 from app.customers.queries import customer_ids_between
-from app.purchases.queries import purchase_totals
+from app.purchases.queries import purchase_totals, purchase_totals_since
 
 EVALUATION_LOCK = 0x57A7A
 """Advisory lock: shared by whoever evaluates single customers, exclusive for whoever puts breakpoints in force."""
 
-WINDOW_DAYS = 365
+WINDOW = timedelta(days=365)
 NOBODY = UUID(int=0)
 """Sorts before every customer: where a walk through all begins."""
 
@@ -46,6 +49,8 @@ AS_OF = bindparam("as_of", type_=DateTime(timezone=True))
 WINDOW_FROM = bindparam("window_from", type_=DateTime(timezone=True))
 AS_OF_DAY = bindparam("as_of_day", type_=Date)
 IDS = bindparam("ids", type_=ARRAY(UuidType))
+CUSTOMER_ID = bindparam("customer_id", type_=UuidType)
+PURCHASE_ID = bindparam("purchase_id", type_=UuidType)
 AFTER = bindparam("after", type_=UuidType)
 UP_TO = bindparam("up_to", type_=UuidType)
 
@@ -72,6 +77,11 @@ def within(column: ColumnElement[Any], *, ranged: bool) -> ColumnElement[bool]:
 
 
 _MEASURES = [c.name for c in customer_metrics.columns if c.info.get("from") == "purchases"]
+# How `_move_on` keeps each of them: by adding, or by the lesser or the greater.
+_SUMS = ("frequency", "monetary", "refunded", "frequency_365d", "monetary_365d", "purchase_days")
+_FIRSTS = ("first_purchase_at", "first_purchase_on")
+_LASTS = ("last_purchase_at", "last_purchase_on")
+assert {*_SUMS, *_FIRSTS, *_LASTS} == {*_MEASURES}
 
 
 def _fresh(*, ranged: bool) -> CTE:
@@ -81,8 +91,9 @@ def _fresh(*, ranged: bool) -> CTE:
     totals = purchase_totals(AS_OF, WINDOW_FROM, lambda customer_id: within(customer_id, ranged=ranged)).subquery(
         "totals"
     )
-    zero = {"frequency", "monetary", "refunded", "frequency_365d", "monetary_365d", "purchase_days"}
-    columns = [(func.coalesce(totals.c[name], 0) if name in zero else totals.c[name]).label(name) for name in _MEASURES]
+    columns = [
+        (func.coalesce(totals.c[name], 0) if name in _SUMS else totals.c[name]).label(name) for name in _MEASURES
+    ]
     return (
         select(who.c.id.label("customer_id"), *columns)
         .select_from(who.outerjoin(totals, totals.c.customer_id == who.c.id))
@@ -94,8 +105,8 @@ def _fresh(*, ranged: bool) -> CTE:
 def _refresh_some() -> Prepared:
     """The customers named by `ids`: always written, so that whoever computes from older rows notices.
 
-    In passing, holds off new breakpoints until the transaction ends (see `engine.exclude_evaluation`): the
-    statement that decides comes after this one, so its snapshot holds the breakpoints that stay in force.
+    They must be held. Who was dirty no longer is, and nothing else takes a mark away: while it stands, the stored row
+    may be of older facts.
     """
     fresh = _fresh(ranged=False)
     rows = select(fresh.c.customer_id, *(fresh.c[name] for name in _MEASURES), AS_OF)
@@ -104,8 +115,57 @@ def _refresh_some() -> Prepared:
     return Prepared(
         statement.on_conflict_do_update(
             index_elements=["customer_id"], set_={**values, "revision": customer_metrics.c.revision + 1}
-        ).returning(func.pg_advisory_xact_lock_shared(literal(EVALUATION_LOCK, Integer)))
+        )
+        .returning(_breakpoints_stay())
+        .add_cte(delete(dirty_customer).where(within(dirty_customer.c.customer_id, ranged=False)).cte("clean"))
     )
+
+
+@lru_cache
+def _move_on() -> Prepared:
+    """The customer of one purchase: what it and the time since have changed is added to the stored row.
+
+    Only to a row that can be trusted; from any other, this writes nothing. A row is true as of its `as_of`, however
+    long ago that is: it was measured from all facts as of then, or moved on from a row that was true. Whatever changed
+    the facts since has written the row again, or has left a mark in `dirty_customer` that only a full measurement
+    takes away. A refresh of everybody that finds nothing to write leaves an older `as_of`, of which the same holds.
+
+    A range refresh may write the row between this statement's snapshot and its update; the revision tells.
+    """
+    stored = (
+        select(customer_metrics.c.customer_id, customer_metrics.c.as_of, customer_metrics.c.revision)
+        .where(
+            customer_metrics.c.customer_id == CUSTOMER_ID,
+            customer_metrics.c.as_of <= AS_OF,
+            ~exists().where(dirty_customer.c.customer_id == CUSTOMER_ID),
+        )
+        .cte("stored")
+    )
+    change = purchase_totals_since(stored, PURCHASE_ID, AS_OF, literal(WINDOW, Interval)).subquery("change")
+    old, new = customer_metrics.c, change.c
+    return Prepared(
+        update(customer_metrics)
+        .values(
+            {name: old[name] + new[name] for name in _SUMS}
+            | {name: func.least(old[name], new[name]) for name in _FIRSTS}
+            | {name: func.greatest(old[name], new[name]) for name in _LASTS}
+            | {"as_of": AS_OF, "revision": old.revision + 1}
+        )
+        .where(
+            old.customer_id == stored.c.customer_id,
+            old.revision == stored.c.revision,
+            old.customer_id == new.customer_id,
+        )
+        .returning(_breakpoints_stay())
+    )
+
+
+def _breakpoints_stay() -> ColumnElement[Any]:
+    """In passing, holds off new breakpoints until the transaction ends (see `engine.exclude_evaluation`).
+
+    The statement that decides comes after this one, so its snapshot holds the breakpoints that stay in force.
+    """
+    return func.pg_advisory_xact_lock_shared(literal(EVALUATION_LOCK, Integer))
 
 
 @lru_cache
@@ -158,10 +218,16 @@ async def plan_for_many(session: WriteSession) -> None:
 
 
 async def refresh_metrics(session: WriteSession, scope: Scope, *, as_of: datetime) -> None:
-    """Bring the stored metrics of these customers up to the facts as of an instant."""
+    """Bring the stored metrics of these customers up to the facts as of an instant; customers named must be held."""
     statement = _refresh_range() if isinstance(scope, Range) else _refresh_some()
-    window_from = as_of - timedelta(days=WINDOW_DAYS)
-    await session.all(statement, {"as_of": as_of, "window_from": window_from, **scope_params(scope)})
+    await session.all(statement, {"as_of": as_of, "window_from": as_of - WINDOW, **scope_params(scope)})
+
+
+async def follow_purchase(session: WriteSession, customer_id: UUID, purchase_id: UUID, *, as_of: datetime) -> None:
+    """Bring the stored metrics of a customer, who must be held, up to this new purchase, as of an instant."""
+    params = {"customer_id": customer_id, "purchase_id": purchase_id, "as_of": as_of}
+    if not await session.all(_move_on(), params):
+        await refresh_metrics(session, [customer_id], as_of=as_of)
 
 
 async def mark_dirty(session: WriteSession, customer_ids: Sequence[UUID]) -> None:
@@ -173,15 +239,7 @@ async def mark_dirty(session: WriteSession, customer_ids: Sequence[UUID]) -> Non
     )
 
 
-async def take_dirty(session: WriteSession, limit: int) -> list[UUID]:
-    """Up to `limit` dirty customers, no longer marked once this transaction commits."""
-    some = (
-        select(dirty_customer.c.customer_id)
-        .order_by(dirty_customer.c.customer_id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = await session.all(
-        delete(dirty_customer).where(dirty_customer.c.customer_id.in_(some)).returning(dirty_customer.c.customer_id)
-    )
+async def some_dirty(session: WriteSession, limit: int) -> list[UUID]:
+    """Up to `limit` dirty customers: dirty until their metrics are refreshed by name."""
+    rows = await session.all(select(dirty_customer.c.customer_id).order_by(dirty_customer.c.customer_id).limit(limit))
     return [row[0] for row in rows]

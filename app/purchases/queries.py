@@ -8,16 +8,22 @@ from uuid import UUID
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Date,
+    FromClause,
+    Integer,
     Select,
     Subquery,
     and_,
     any_,
+    cast,
     distinct,
+    exists,
     func,
     literal,
     or_,
     select,
     tuple_,
+    union_all,
 )
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -91,6 +97,81 @@ def _together(bought: Subquery, refunded: Subquery) -> Select[Any]:
         b.last_purchase_on,
         value(b.purchase_days).label("purchase_days"),
     ).select_from(bought.outerjoin(refunded, b.customer_id == r.customer_id, full=True))
+
+
+def purchase_totals_since(
+    known: FromClause, recorded: BindParameter[Any], as_of: BindParameter[Any], window: ColumnElement[Any]
+) -> Select[Any]:
+    """What to add to the totals of `known` (customer_id, as_of), which lack one `recorded` purchase, up to `as_of`.
+
+    First the purchase is added as of the known instant, if it lies before; then time passes: what has happened since
+    comes into all totals, and what the window has left behind goes out of those of the window. Its length and
+    not the customer's history is what this costs: all but the one purchase comes from ranges of `ix_purchase_metrics`.
+    A day is a new one when no other purchase of it was known. Of first and last, the lesser and the greater count.
+    """
+    p, since, other = purchase.c, known.c.as_of, purchase.alias("other")
+
+    def facts(which: ColumnElement[bool], *, all_time: int, in_window: ColumnElement[Any]) -> Select[Any]:
+        return select(
+            p.customer_id,
+            p.occurred_at,
+            p.occurred_on,
+            p.base_amount,
+            literal(all_time, Integer).label("all_time"),
+            in_window.label("in_window"),
+        ).select_from(known.join(purchase, and_(p.customer_id == known.c.customer_id, which)))
+
+    moved = union_all(
+        facts(
+            and_(p.id == recorded, p.occurred_at <= since),
+            all_time=1,
+            in_window=cast(p.occurred_at > since - window, Integer),
+        ),
+        facts(_happened(since, as_of), all_time=1, in_window=literal(1, Integer)),
+        facts(_happened(since - window, as_of - window), all_time=0, in_window=literal(-1, Integer)),
+    ).subquery("moved")
+    m = moved.c
+    is_purchase = m.base_amount >= 0
+    entered = and_(is_purchase, m.all_time == 1)
+    day_was_known = exists().where(
+        other.c.customer_id == m.customer_id,
+        other.c.occurred_on == m.occurred_on,
+        other.c.occurred_at <= since,
+        other.c.base_amount >= 0,
+        other.c.id != recorded,
+    )
+
+    def total(value: ColumnElement[Any], *which: ColumnElement[bool]) -> ColumnElement[Any]:
+        return func.coalesce(func.sum(value).filter(*which), 0)
+
+    return (
+        select(
+            known.c.customer_id,
+            total(m.all_time, is_purchase).label("frequency"),
+            total(m.base_amount * m.all_time).label("monetary"),
+            (-total(m.base_amount * m.all_time, m.base_amount < 0)).label("refunded"),
+            total(m.in_window, is_purchase).label("frequency_365d"),
+            total(m.base_amount * m.in_window).label("monetary_365d"),
+            func.min(m.occurred_at).filter(entered).label("first_purchase_at"),
+            func.max(m.occurred_at).filter(entered).label("last_purchase_at"),
+            func.min(m.occurred_on).filter(entered).label("first_purchase_on"),
+            func.max(m.occurred_on).filter(entered).label("last_purchase_on"),
+            func.count(distinct(m.occurred_on)).filter(entered, ~day_was_known).label("purchase_days"),
+        )
+        .select_from(known.outerjoin(moved, m.customer_id == known.c.customer_id))
+        .group_by(known.c.customer_id)
+    )
+
+
+def _happened(after: ColumnElement[Any], up_to: ColumnElement[Any]) -> ColumnElement[bool]:
+    """What happened in (after, up_to]. The index goes by local days, which begin within a day of UTC's."""
+    p = purchase.c
+    return and_(
+        p.occurred_at > after,
+        p.occurred_at <= up_to,
+        p.occurred_on >= cast(func.timezone("UTC", after), Date) - 1,
+        p.occurred_on <= cast(func.timezone("UTC", up_to), Date) + 1,
+    )
 
 
 def last_recorded_at(customer_id: ColumnElement[Any]) -> ColumnElement[Any]:
