@@ -1,6 +1,6 @@
 """SELECTs over classes, changes and breakpoints. What a person can ask starts from what that one may see."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -167,11 +167,15 @@ def with_progress(row: Record) -> dict[str, Any]:
     total, processed = row["customers"], row["done"] // 2
     if row["status"] == "completed":
         processed = total
-    eta = None
-    if row["status"] == "running" and processed and row["started_at"] is not None:
-        so_far = clock.now() - row["started_at"]
-        eta = clock.now() + so_far * (max(total - processed, 0) / processed)
-    return {**row, "total": total, "processed": processed, "eta": eta}
+    return {**row, "total": total, "processed": processed, "eta": expected_end(row, processed, total)}
+
+
+def expected_end(row: Record, processed: int, total: int) -> datetime | None:
+    """When long work ends if it goes on as it did; None unless it runs and has begun."""
+    if row["status"] != "running" or not processed or row["started_at"] is None:
+        return None
+    so_far: timedelta = clock.now() - row["started_at"]
+    return clock.now() + so_far * (max(total - processed, 0) / processed)
 
 
 async def rfm_grid(session: ReadSession, key: str) -> dict[tuple[int, int], int]:

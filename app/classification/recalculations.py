@@ -5,8 +5,6 @@ one transaction together with its checkpoint, so that a killed worker's successo
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,7 +18,7 @@ from app.classification.models import dirty_customer, recalculation, scheme
 from app.core import audit, clock
 from app.core.db import Record, WriteSession
 from app.core.errors import Conflict, Invalid, NotFound, Problem
-from app.core.jobs import Hopeless, Interrupted, JobContext, enqueue
+from app.core.jobs import Hopeless, Interrupted, JobContext, alone, enqueue
 from app.core.settings import get_settings
 from app.customers.queries import customer_count, hold, keep_all, nth_customer_after
 from app.identity.actor import Actor
@@ -111,7 +109,7 @@ class _Cancelled(Exception):
 async def run_recalculation(context: JobContext) -> None:
     """The job: one recalculation at a time in the whole installation."""
     recalculation_id = UUID(context.payload["recalculation_id"])
-    async with _alone(context):
+    async with alone(context, ONE_AT_A_TIME):
         async with context.database.transaction() as session:
             run = await session.first(
                 update(recalculation)
@@ -155,20 +153,6 @@ async def _end(session: WriteSession, recalculation_id: UUID, status: str, error
         .where(r.id == recalculation_id, r.status.in_(["queued", "running"]))
         .values(status=status, error=error, finished_at=func.now())
     )
-
-
-@asynccontextmanager
-async def _alone(context: JobContext) -> AsyncIterator[None]:
-    """Hold the one recalculation lock, on a connection of its own, for as long as the block runs."""
-    async with context.database.connection() as connection:
-        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", ONE_AT_A_TIME):
-            if context.stopping.is_set():
-                raise Interrupted
-            await asyncio.sleep(0.2)
-        try:
-            yield
-        finally:
-            await connection.execute("SELECT pg_advisory_unlock($1)", ONE_AT_A_TIME)
 
 
 class _Run:

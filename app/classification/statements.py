@@ -56,19 +56,21 @@ def deciding(schemes: Sequence["Scheme"], review: Review | None, *, ranged: bool
     """One level of schemes: gives how many classes changed of a range, or the classes of those named."""
     measured_for = review.schemes if review else schemes
     limits = {each.key: breakpoint_columns(each.key, each.document) for each in measured_for}
-    decisions = _decisions(schemes, review, limits, ranged=ranged)
-    answers = union_all(*(_answers(each, decisions) for each in schemes)).cte("answers")
+    decided = decisions(schemes, review, limits, ranged=ranged)
+    answered = union_all(*(answers(each, decided) for each in schemes)).cte("answers")
     documents = [(each.key, each.version, each.document) for each in schemes]
-    settled = movement.settled(documents, answers, ranged=ranged)
-    inputs = [_inputs(each, decisions) for each in schemes]
+    settled = movement.settled(documents, answered, ranged=ranged)
+    inputs = [_inputs(each, decided) for each in schemes]
     whole = review is not None and review.whole
-    return writing(decisions, settled, inputs, ranged=ranged, reviews=review is not None, whole=whole)
+    return writing(decided, settled, inputs, ranged=ranged, reviews=review is not None, whole=whole)
 
 
 # ---- measuring and deciding ------------------------------------------------------------------------------------------
 
 
-def _decisions(schemes: Sequence["Scheme"], review: Review | None, limits: Limits, *, ranged: bool) -> CTE:
+def decisions(
+    schemes: Sequence["Scheme"], review: Review | None, limits: Limits, *, ranged: bool, called: str = "decisions"
+) -> CTE:
     """One row a customer: for every scheme its class, its score and the breakpoints it used; the next review.
 
     In three stages, kept apart by OFFSET 0 (PostgreSQL would merge them and compute a metric as often as it is
@@ -97,7 +99,7 @@ def _decisions(schemes: Sequence["Scheme"], review: Review | None, limits: Limit
     for name in ("customer_id", "revision", "next_review_at", *(["review_at"] if review else [])):
         columns[name] = stepped.c[name]
     labelled = [column.label(name) for name, column in columns.items()]
-    return select(*labelled).select_from(_joined(stepped, limits)).cte("decisions")
+    return select(*labelled).select_from(_joined(stepped, limits)).cte(called)
 
 
 def _joined(rows: FromClause, limits: Limits) -> FromClause:
@@ -162,14 +164,15 @@ def _inputs(each: "Scheme", rows: Subquery | CTE) -> Inputs:
     return each.key, metrics, [rows.c[_fact_column(each, fact)] for fact in each.document.facts]
 
 
-def _answers(each: "Scheme", decisions: CTE) -> Select[Any]:
+def answers(each: "Scheme", decided: CTE) -> Select[Any]:
+    """What was decided of one scheme, as `movement.settled` reads it."""
     return select(
-        decisions.c.customer_id,
-        decisions.c.revision,
+        decided.c.customer_id,
+        decided.c.revision,
         literal_column(f"'{each.key}'", Text).label("scheme"),
-        decisions.c[f"{each.key}_class"].label("decided"),
-        decisions.c[f"{each.key}_score"].label("score"),
-        decisions.c[f"{each.key}_fit"].label("breakpoints_id"),
+        decided.c[f"{each.key}_class"].label("decided"),
+        decided.c[f"{each.key}_score"].label("score"),
+        decided.c[f"{each.key}_fit"].label("breakpoints_id"),
     )
 
 

@@ -41,3 +41,11 @@ def end_of_day(day: date) -> datetime:
     """The last microsecond of a local day, in UTC."""
     following = datetime.combine(day + timedelta(days=1), time.min, business_zone())
     return following.astimezone(UTC) - timedelta(microseconds=1)
+
+
+def as_of(asked: datetime | date | None) -> datetime | None:
+    """An instant as it is; a day means its end, or now if it is today."""
+    if asked is None or isinstance(asked, datetime):
+        return asked
+    instant = business_now()
+    return instant if asked == business_day(instant) else end_of_day(asked)

@@ -7,7 +7,8 @@ job that kills its worker cannot kill them all.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -79,6 +80,23 @@ class Interrupted(Exception):
 
 class Hopeless(Exception):
     """Raised by a handler whose job can never succeed: it is dead at once, with this reason."""
+
+
+@asynccontextmanager
+async def alone(context: JobContext, lock: int) -> AsyncIterator[None]:
+    """Hold an advisory lock, on a connection of its own: one block at a time in the whole installation.
+
+    Raises `Interrupted` when the worker stops while it waits.
+    """
+    async with context.database.connection() as connection:
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", lock):
+            if context.stopping.is_set():
+                raise Interrupted
+            await asyncio.sleep(0.2)
+        try:
+            yield
+        finally:
+            await connection.execute("SELECT pg_advisory_unlock($1)", lock)
 
 
 async def enqueue(session: WriteSession, name: str, payload: dict[str, Any]) -> UUID:

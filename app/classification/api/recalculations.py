@@ -1,13 +1,12 @@
 """Routes of recalculations."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Response
 
 from app.classification import queries, recalculations
-from app.classification.schemas.recalculations import AsOf, RecalculationIn, RecalculationOut, RecalculationPage
+from app.classification.schemas.recalculations import RecalculationIn, RecalculationOut, RecalculationPage
 from app.core import clock
 from app.core.http.paging import Paging
 from app.core.http.routes import ReadSession, WriteSession, router
@@ -26,18 +25,10 @@ async def recalculate(
 ) -> object:
     """Recalculate everybody in the background, from the facts."""
     recalculation_id = await recalculations.request(
-        session, actor, keys=body.schemes, as_of=_instant(body.as_of), refit=body.refit
+        session, actor, keys=body.schemes, as_of=clock.as_of(body.as_of), refit=body.refit
     )
     response.headers["location"] = f"/v1/recalculations/{recalculation_id}"
     return await queries.one_recalculation(session, recalculation_id)
-
-
-def _instant(as_of: AsOf | None) -> datetime | None:
-    """A day means its end, or now if it is today."""
-    if as_of is None or isinstance(as_of, datetime):
-        return as_of
-    now = clock.business_now()
-    return now if as_of == clock.business_day(now) else clock.end_of_day(as_of)
 
 
 @routes.get("/recalculations", response_model=RecalculationPage)
