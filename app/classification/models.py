@@ -192,10 +192,13 @@ simulation = Table(
     "simulation",
     metadata,
     Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
-    Column("scheme", Text, nullable=False),
+    Column("scheme", Text, ForeignKey("scheme.key"), nullable=False),
     Column("version", Integer, nullable=False),
     Column("against", Integer, comment="another version of the scheme; null: the classes that stand"),
+    # A draft may be edited or thrown away while it is simulated and afterwards.
+    Column("documents", JSONB, nullable=False, comment="what was simulated, per version"),
     Column("as_of", DateTime(timezone=True), nullable=False),
+    Column("refit", Boolean, nullable=False),
     Column("status", Text, nullable=False, server_default="queued"),
     Column("position", UuidType, comment="the last customer done"),
     Column("processed", BigInteger, nullable=False, server_default="0"),
@@ -207,20 +210,39 @@ simulation = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("started_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
-    ForeignKeyConstraint(["scheme", "version"], ["scheme_version.scheme", "scheme_version.version"]),
     CheckConstraint("status IN ('queued', 'running', 'completed', 'failed', 'cancelled')", name="status"),
 )
+
+_NO_CLASS = "empty: in no class"
 
 simulation_move = Table(
     "simulation_move",
     metadata,
     Column("customer_id", UuidType, primary_key=True),
     Column("simulation_id", UuidType, primary_key=True),
-    Column("from_class", Text),
-    Column("to_class", Text),
+    Column("from_class", Text, nullable=False, comment=_NO_CLASS),
+    Column("to_class", Text, nullable=False, comment=_NO_CLASS),
     Column("monetary", Numeric(20, 4), nullable=False),
-    Index("ix_simulation_move_simulation_id", "simulation_id", "customer_id"),
+    Index("ix_simulation_move_simulation_id", "simulation_id", "from_class", "to_class", "customer_id"),
 )
+
+simulation_count = Table(
+    "simulation_count",
+    metadata,
+    Column("simulation_id", UuidType, ForeignKey("simulation.id", ondelete="CASCADE"), primary_key=True),
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("position", UuidType, nullable=False, comment="the customer after whom the counted chunk begins"),
+    Column("owner_id", UuidType),
+    Column("unit_id", UuidType),
+    Column("from_class", Text, nullable=False, comment=_NO_CLASS),
+    Column("to_class", Text, nullable=False, comment=_NO_CLASS),
+    Column("customers", BigInteger, nullable=False),
+    Column("monetary", Numeric(24, 4), nullable=False),
+    Column("at_once", BigInteger, nullable=False, comment="of these, who would move at once"),
+    Column("pending", BigInteger, nullable=False, comment="of these, who would wait for their movement"),
+    Column("overridden", BigInteger, nullable=False, comment="of these, who are held by an override"),
+)
+"""Kept while a simulation runs: what its chunks counted."""
 
 prediction = Table(
     "prediction",

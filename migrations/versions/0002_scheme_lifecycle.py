@@ -97,13 +97,16 @@ def upgrade() -> None:
         "simulation_move",
         sa.Column("customer_id", sa.Uuid(), nullable=False),
         sa.Column("simulation_id", sa.Uuid(), nullable=False),
-        sa.Column("from_class", sa.Text(), nullable=True),
-        sa.Column("to_class", sa.Text(), nullable=True),
+        sa.Column("from_class", sa.Text(), nullable=False, comment="empty: in no class"),
+        sa.Column("to_class", sa.Text(), nullable=False, comment="empty: in no class"),
         sa.Column("monetary", sa.Numeric(precision=20, scale=4), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "simulation_id", name=op.f("pk_simulation_move")),
     )
     op.create_index(
-        "ix_simulation_move_simulation_id", "simulation_move", ["simulation_id", "customer_id"], unique=False
+        "ix_simulation_move_simulation_id",
+        "simulation_move",
+        ["simulation_id", "from_class", "to_class", "customer_id"],
+        unique=False,
     )
     op.create_table(
         "simulation",
@@ -116,7 +119,14 @@ def upgrade() -> None:
             nullable=True,
             comment="another version of the scheme; null: the classes that stand",
         ),
+        sa.Column(
+            "documents",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="what was simulated, per version",
+        ),
         sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("refit", sa.Boolean(), nullable=False),
         sa.Column("status", sa.Text(), server_default="queued", nullable=False),
         sa.Column("position", sa.Uuid(), nullable=True, comment="the last customer done"),
         sa.Column("processed", sa.BigInteger(), server_default="0", nullable=False),
@@ -141,12 +151,30 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "status IN ('queued', 'running', 'completed', 'failed', 'cancelled')", name=op.f("ck_simulation_status")
         ),
-        sa.ForeignKeyConstraint(
-            ["scheme", "version"],
-            ["scheme_version.scheme", "scheme_version.version"],
-            name=op.f("fk_simulation_scheme_version_scheme_version"),
-        ),
+        sa.ForeignKeyConstraint(["scheme"], ["scheme.key"], name=op.f("fk_simulation_scheme_scheme")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_simulation")),
+    )
+    op.create_table(
+        "simulation_count",
+        sa.Column("simulation_id", sa.Uuid(), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("position", sa.Uuid(), nullable=False, comment="the customer after whom the counted chunk begins"),
+        sa.Column("owner_id", sa.Uuid(), nullable=True),
+        sa.Column("unit_id", sa.Uuid(), nullable=True),
+        sa.Column("from_class", sa.Text(), nullable=False, comment="empty: in no class"),
+        sa.Column("to_class", sa.Text(), nullable=False, comment="empty: in no class"),
+        sa.Column("customers", sa.BigInteger(), nullable=False),
+        sa.Column("monetary", sa.Numeric(precision=24, scale=4), nullable=False),
+        sa.Column("at_once", sa.BigInteger(), nullable=False, comment="of these, who would move at once"),
+        sa.Column("pending", sa.BigInteger(), nullable=False, comment="of these, who would wait for their movement"),
+        sa.Column("overridden", sa.BigInteger(), nullable=False, comment="of these, who are held by an override"),
+        sa.ForeignKeyConstraint(
+            ["simulation_id"],
+            ["simulation.id"],
+            name=op.f("fk_simulation_count_simulation_id_simulation"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("simulation_id", "id", name=op.f("pk_simulation_count")),
     )
     op.add_column(
         "breakpoints",
@@ -242,6 +270,10 @@ def upgrade() -> None:
             "publishes", sa.Integer(), nullable=True, comment="the version of its one scheme that it puts in force"
         ),
     )
+    op.add_column(
+        "recalculation",
+        sa.Column("held_on", sa.Date(), nullable=True, comment="the business day on which classes of a past day stand"),
+    )
     op.alter_column(
         "scheme",
         "version",
@@ -301,6 +333,7 @@ def downgrade() -> None:
     op.drop_column("scheme", "retired_at")
     op.drop_column("scheme", "stale_since")
     op.drop_column("scheme", "error")
+    op.drop_column("recalculation", "held_on")
     op.drop_column("recalculation", "publishes")
     op.drop_column("customer_metrics", "next_review_at")
     op.drop_column("customer_metrics", "predicted_value_365d")
@@ -315,6 +348,7 @@ def downgrade() -> None:
     op.drop_column("class_change", "facts")
     op.drop_column("breakpoints", "moved")
     op.drop_column("breakpoints", "previous_id")
+    op.drop_table("simulation_count")
     op.drop_table("simulation")
     op.drop_index("ix_simulation_move_simulation_id", table_name="simulation_move")
     op.drop_table("simulation_move")
