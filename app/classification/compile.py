@@ -4,15 +4,45 @@ The same expression recalculates everybody, re-evaluates one, explains and searc
 results agree because they are the same text.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
+from math import lcm
 from typing import Any, Protocol
 
-from sqlalchemy import CTE, ColumnElement, Integer, Numeric, Text, case, cast, func, literal, literal_column, select
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Numeric,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    null,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.classification.definitions import AbcDocument, Document, Fact, RfmDocument, RulesDocument
+from app.classification.definitions import (
+    IN,
+    AbcDocument,
+    Document,
+    Fact,
+    Rfm8Document,
+    RfmDocument,
+    RulesDocument,
+    ScoreDocument,
+    ScorePart,
+    SegmentDocument,
+    StaticDocument,
+)
 from app.classification.facts import FactSource
 from app.classification.metrics import INSTANTS, METRICS, Source, metric_type
 from app.classification.models import breakpoints, scheme
@@ -136,30 +166,111 @@ def _abc(document: AbcDocument, row: Row) -> Expression:
 
 
 def _rfm(document: RfmDocument, row: Row) -> Expression:
-    bins = range(1, document.bins + 1)
-    # One constant, not 25 parameters: it is looked into once a row. Class names are `Code`s, so they need no quoting.
-    names = ",".join(document.segment_of(r, f) for r in bins for f in bins)
-    grid: ColumnElement[Any] = literal_column(f"('{{{names}}}'::text[])", ARRAY(Text))
+    cells = document.segments_by_cell
     # Without a purchase there is no recency, hence no score and no segment: NULL runs through to the end.
     steps = {
-        "r": _score(document, row, document.recency, smaller_is_better=True),
-        "f": _score(document, row, document.frequency),
-        "m": _score(document, row, document.monetary),
+        letter: 1 + _bin(row.metric(metric), _edges_of(document, row, metric), higher_is_better=letter != "r")
+        for letter, metric in zip("rfm", document.metrics, strict=True)
     }
-    return Expression(
-        steps,
-        lambda step: grid[(step["r"] - 1) * document.bins + step["f"]],
-        lambda step: step["r"] * 100 + step["f"] * 10 + step["m"],
-    )
+
+    def segment(step: Columns) -> ColumnElement[Any]:
+        position = (step["r"] - 1) * document.bins + step["f"]
+        if document.dimensions == 3:
+            position = (position - 1) * document.bins + step["m"]
+        return _names(cells.values())[position]
+
+    return Expression(steps, segment, _three_digits)
 
 
-def _score(document: RfmDocument, row: Row, metric: str, *, smaller_is_better: bool = False) -> ColumnElement[Any]:
-    """1 to `bins` by right-closed edges: a value on an edge belongs to the bin below it."""
-    value = row.metric(metric)
+def _edges_of(document: RfmDocument, row: Row, metric: str) -> list[ColumnElement[Any]]:
+    if (fixed := document.fixed_edges(metric)) is not None:
+        return [literal(edge, Numeric) for edge in fixed]
+    return [row.breakpoint(f"{metric}_{edge}") for edge in range(document.bins - 1)]
+
+
+def _bin(
+    value: ColumnElement[Any], edges: Sequence[ColumnElement[Any]], *, higher_is_better: bool
+) -> ColumnElement[Any]:
+    """0, the worst, to as many as there are edges. A value on an edge belongs to the bin below it."""
     above: ColumnElement[Any] = literal_column("0", Integer)
-    for edge in range(document.bins - 1):
-        above = above + cast(value > row.breakpoint(f"{metric}_{edge}"), Integer)
-    return document.bins - above if smaller_is_better else 1 + above
+    for edge in edges:
+        above = above + cast(value > edge, Integer)
+    return above if higher_is_better else len(edges) - above
+
+
+def _names(classes: Iterable[str]) -> ColumnElement[Any]:
+    """One constant, not many parameters: it is looked into once a row. Class names are `Code`s: no need to quote."""
+    return literal_column(f"('{{{','.join(classes)}}}'::text[])", ARRAY(Text))
+
+
+def _three_digits(step: Columns) -> ColumnElement[Any]:
+    return step["r"] * 100 + step["f"] * 10 + step["m"]
+
+
+def _rfm8(document: Rfm8Document, row: Row) -> Expression:
+    recency, frequency, monetary = document.metrics
+    steps: dict[str, ColumnElement[Any]] = {
+        "r": cast(row.metric(recency) <= row.breakpoint(recency), Integer),
+        "f": cast(row.metric(frequency) > row.breakpoint(frequency), Integer),
+        "m": cast(row.metric(monetary) > row.breakpoint(monetary), Integer),
+    }
+    names = _names(name for _, name in sorted(document.classes.items()))
+    return Expression(steps, lambda step: names[1 + step["r"] * 4 + step["f"] * 2 + step["m"]], _three_digits)
+
+
+def _score(document: ScoreDocument, row: Row) -> Expression:
+    """Shares of the weights are whole numbers of a common unit, so that their sum is exact at every threshold."""
+    shares = [Fraction(part.weight) / Fraction(part.span) for part in document.parts]
+    unit = lcm(*(share.denominator for share in shares))
+    in_bins = all(part.linear is None for part in document.parts)
+    number = BigInteger() if in_bins else Numeric()
+
+    def constant(value: Fraction) -> ColumnElement[Any]:
+        return cast(literal_column(str(int(value))), number)
+
+    points = [
+        case((row.metric(part.metric).is_(None), constant(Fraction(0))), else_=_way(part, row) * constant(share * unit))
+        for part, share in zip(document.parts, shares, strict=True)
+    ]
+    total, whole = sum(points[1:], points[0]), constant(Fraction(unit))
+    # NULL while the population has not given the edges: then there is neither a score nor a class.
+    score = cast(total // whole if in_bins else func.div(total, whole), Integer)
+
+    def class_of(step: Columns) -> ColumnElement[Any]:
+        ways: list[tuple[ColumnElement[bool], Any]] = [(step["score"].is_(None), null())]
+        for n, each in enumerate(document.thresholds):
+            qualified = true() if each.when is None else condition(each.when, row, f"/thresholds/{n}/when")
+            ways.append((and_(step["score"] >= each.at_least, qualified), each.name))
+        return case(*ways, else_=document.default)
+
+    return Expression({"score": score}, class_of, lambda step: step["score"])
+
+
+def _way(part: ScorePart, row: Row) -> ColumnElement[Any]:
+    """How far from no points to all of `part.span` the metric has come; it is known."""
+    value = row.metric(part.metric)
+    if part.linear is None:
+        edges = _part_edges(part, row)
+        return _bin(value, edges, higher_is_better=part.higher_is_better)
+    start, to = part.linear.start, part.linear.to
+    come = value - literal(start, Numeric) if start < to else literal(start, Numeric) - value
+    return func.least(func.greatest(come, literal(0, Numeric)), literal(part.span, Numeric), type_=Numeric)
+
+
+def _part_edges(part: ScorePart, row: Row) -> list[ColumnElement[Any]]:
+    if part.edges is not None:
+        return [literal(edge, Numeric) for edge in part.edges]
+    return [row.breakpoint(name) for name in part.breakpoints]
+
+
+def _segment(document: SegmentDocument, row: Row) -> Expression:
+    inside = case((condition(document.when, row, "/when"), IN))
+    return Expression({}, lambda _: inside)
+
+
+def _static(_: StaticDocument, row: Row) -> Expression:
+    inside = case((row.fact(Fact("member")), IN))
+    return Expression({}, lambda _: inside)
 
 
 def _rules(document: RulesDocument, row: Row) -> Expression:
@@ -173,7 +284,11 @@ def _rules(document: RulesDocument, row: Row) -> Expression:
 _KINDS: dict[type[Any], Callable[[Any, Row], Expression]] = {
     AbcDocument: _abc,
     RfmDocument: _rfm,
+    Rfm8Document: _rfm8,
     RulesDocument: _rules,
+    ScoreDocument: _score,
+    SegmentDocument: _segment,
+    StaticDocument: _static,
 }
 
 
@@ -192,11 +307,26 @@ def _abc_thresholds(document: AbcDocument, row: Row) -> Iterator[Threshold]:
 
 def _rfm_thresholds(document: RfmDocument, row: Row) -> Iterator[Threshold]:
     for metric in document.metrics:
-        yield from ((metric, row.breakpoint(f"{metric}_{edge}")) for edge in range(document.bins - 1))
+        yield from ((metric, edge) for edge in _edges_of(document, row, metric))
 
 
-def _rules_thresholds(document: RulesDocument, row: Row) -> Iterator[Threshold]:
+def _rfm8_thresholds(document: Rfm8Document, row: Row) -> Iterator[Threshold]:
+    return ((metric, row.breakpoint(metric)) for metric in document.metrics)
+
+
+def _score_thresholds(document: ScoreDocument, row: Row) -> Iterator[Threshold]:
+    for part in document.parts:
+        yield from ((part.metric, edge) for edge in _part_edges(part, row))
+        yield from ((part.metric, literal_column(str(day), Integer)) for day in part.days)
+    yield from thresholds_of(document.leaves, row)
+
+
+def _asked_thresholds(document: RulesDocument | SegmentDocument, row: Row) -> Iterator[Threshold]:
     return thresholds_of(document.leaves, row)
+
+
+def _no_thresholds(_: StaticDocument, __: Row) -> Iterator[Threshold]:
+    return iter(())
 
 
 def thresholds_of(conditions: Iterable[Leaf], row: Row) -> Iterator[Threshold]:
@@ -214,7 +344,11 @@ def thresholds_of(conditions: Iterable[Leaf], row: Row) -> Iterator[Threshold]:
 _THRESHOLDS: dict[type[Any], Callable[[Any, Row], Iterator[Threshold]]] = {
     AbcDocument: _abc_thresholds,
     RfmDocument: _rfm_thresholds,
-    RulesDocument: _rules_thresholds,
+    Rfm8Document: _rfm8_thresholds,
+    RulesDocument: _asked_thresholds,
+    ScoreDocument: _score_thresholds,
+    SegmentDocument: _asked_thresholds,
+    StaticDocument: _no_thresholds,
 }
 
 

@@ -11,18 +11,29 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Date, Text, case, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, Date, DateTime, Numeric, Text, case, cast, func, literal, or_, select
 
 from app.classification.compile import Row, StoredRow, breakpoint_columns, condition, expression
-from app.classification.definitions import AbcDocument, RfmDocument, RulesDocument
+from app.classification.definitions import (
+    IN,
+    AbcDocument,
+    BaseDocument,
+    Rfm8Document,
+    RfmDocument,
+    RulesDocument,
+    ScoreDocument,
+    SegmentDocument,
+    StaticDocument,
+)
 from app.classification.engine import Scheme
+from app.classification.facts import FactSource
 from app.classification.metrics import METRICS, Source
 from app.classification.models import breakpoints, customer_class, customer_metrics, recalculation, scheme
 from app.core import clock
 from app.core.bounds import plain_decimal
 from app.core.db import ReadSession, Record
 from app.core.errors import NotFound
-from app.core.predicates import BreakpointRef, MetricIs, leaves
+from app.core.predicates import BreakpointRef, MetricIs, Node, leaves
 from app.customers.models import customer
 from app.purchases.queries import last_recorded_at
 
@@ -118,7 +129,7 @@ async def _facts(
     m = customer_metrics.alias("m")
     limits = breakpoint_columns(each.key, each.document)
     source = Source(m, literal(clock.business_day(as_of), Date), lambda name: limits.c[name])
-    stored = StoredRow(source)
+    stored = StoredRow(source, FactSource(m.c.customer_id, customer, literal(as_of, DateTime(timezone=True)), each.key))
     decided = expression(each.document, stored)
     conditions = list(_CONDITIONS[type(each.document)](each.document, stored))
     row = await session.first(
@@ -131,6 +142,7 @@ async def _facts(
             breakpoints.c.as_of.label("breakpoints_as_of"),
         )
         .select_from(m)
+        .join(customer, customer.c.id == m.c.customer_id)
         .join(limits, literal(True))
         .outerjoin(breakpoints, breakpoints.c.id == limits.c.id)
         .where(m.c.customer_id == customer_id)
@@ -151,29 +163,68 @@ def _abc_conditions(document: AbcDocument, row: Row) -> Iterator[Condition]:
 
 def _rfm_conditions(document: RfmDocument, row: Row) -> Iterator[Condition]:
     for group, (letter, metric) in enumerate(zip("rfm", document.metrics, strict=True)):
-        value = row.metric(metric)
-        for edge in range(document.bins - 1):
-            name = f"{metric}_{edge}"
-            limit = row.breakpoint(name)
+        names = [f"{metric}_{edge}" for edge in range(document.bins - 1)]
+        for edge, (limit, given, name) in enumerate(_edges(row, document.fixed_edges(metric), names)):
             if letter == "r":
-                yield Condition(f"r{document.bins - edge}", group, metric, "lte", None, name, value <= limit)
+                yield Condition(
+                    f"r{document.bins - edge}", group, metric, "lte", given, name, row.metric(metric) <= limit
+                )
             else:
-                yield Condition(f"{letter}{edge + 2}", group, metric, "gt", None, name, value > limit)
+                yield Condition(f"{letter}{edge + 2}", group, metric, "gt", given, name, row.metric(metric) > limit)
+
+
+def _edges(row: Row, fixed: list[Decimal] | None, names: list[str]) -> Iterator[tuple[ColumnElement[Any], Any, Any]]:
+    """Each edge in SQL, with its value where the document gives it and its name where the population does."""
+    if fixed is None:
+        yield from ((row.breakpoint(name), None, name) for name in names)
+    else:
+        yield from ((literal(edge, Numeric), plain_decimal(edge), None) for edge in fixed)
+
+
+def _rfm8_conditions(document: Rfm8Document, row: Row) -> Iterator[Condition]:
+    for group, (letter, metric) in enumerate(zip("rfm", document.metrics, strict=True)):
+        value, mean = row.metric(metric), row.breakpoint(metric)
+        op, met = ("lte", value <= mean) if letter == "r" else ("gt", value > mean)
+        yield Condition(f"{letter}1", group, metric, op, None, metric, met)
+
+
+def _score_conditions(document: ScoreDocument, row: Row) -> Iterator[Condition]:
+    for group, part in enumerate(document.parts):
+        value, op = row.metric(part.metric), "gt" if part.higher_is_better else "lte"
+        for limit, given, name in _edges(row, part.edges, part.breakpoints):
+            yield Condition(
+                part.metric, group, part.metric, op, given, name, value > limit if op == "gt" else value <= limit
+            )
+    for group, threshold in enumerate(document.thresholds, len(document.parts)):
+        if threshold.when is not None:
+            yield from _asked(threshold.name, group, threshold.when, row)
 
 
 def _rules_conditions(document: RulesDocument, row: Row) -> Iterator[Condition]:
     for group, rule in enumerate(document.rules):
-        for leaf in leaves(rule.when):
-            assert isinstance(leaf, MetricIs)  # checked when the document was saved
+        yield from _asked(rule.name, group, rule.when, row)
+
+
+def _segment_conditions(document: SegmentDocument, row: Row) -> Iterator[Condition]:
+    return _asked(IN, 0, document.when, row)
+
+
+def _asked(target: str, group: int, node: Node, row: Row) -> Iterator[Condition]:
+    for leaf in leaves(node):
+        if isinstance(leaf, MetricIs):
             reference = leaf.value.breakpoint if isinstance(leaf.value, BreakpointRef) else None
             limit = None if reference else leaf.value
-            yield Condition(rule.name, group, leaf.metric, leaf.op, limit, reference, condition(leaf, row))
+            yield Condition(target, group, leaf.metric, leaf.op, limit, reference, condition(leaf, row))
 
 
 _CONDITIONS: dict[type[Any], Callable[[Any, Row], Iterator[Condition]]] = {
     AbcDocument: _abc_conditions,
     RfmDocument: _rfm_conditions,
+    Rfm8Document: _rfm8_conditions,
     RulesDocument: _rules_conditions,
+    ScoreDocument: _score_conditions,
+    SegmentDocument: _segment_conditions,
+    StaticDocument: lambda _, __: iter(()),
 }
 
 
@@ -255,7 +306,7 @@ def _next_rfm(document: RfmDocument, facts: Record, shown: list[dict[str, Any]])
     score = document.read_score(facts["score"])
     if score is None:
         return
-    for letter, group in (("r", 0), ("f", 1)):
+    for group, letter in enumerate("rfm"[: document.dimensions]):
         edges = [each for each in shown if each["group"] == group and each["threshold"] is not None]
         unmet, met = [each for each in edges if not each["met"]], [each for each in edges if each["met"]]
         # Both kinds list the edges by rising value: recency is met from some edge on, frequency up to some edge.
@@ -264,7 +315,18 @@ def _next_rfm(document: RfmDocument, facts: Record, shown: list[dict[str, Any]])
             if crossed:
                 equal = sum(1 for each in edges if Decimal(each["threshold"]) == Decimal(crossed[0]["threshold"]))
                 there = {**score, letter: score[letter] + step * equal}
-                yield _step(document.segment_of(there["r"], there["f"]), direction, crossed)
+                yield _step(document.segment_of(there["r"], there["f"], there["m"]), direction, crossed)
+
+
+def _next_rfm8(document: Rfm8Document, facts: Record, shown: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Each metric alone on the other side of its mean."""
+    score = document.read_score(facts["score"])
+    for letter, each in zip("rfm", shown, strict=True):
+        if score is not None:
+            there = {**score, letter: 1 - score[letter]}
+            yield _step(
+                document.classes["".join(str(there[axis]) for axis in "rfm")], "down" if each["met"] else "up", [each]
+            )
 
 
 def _next_rules(document: RulesDocument, facts: Record, shown: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -277,6 +339,17 @@ def _next_rules(document: RulesDocument, facts: Record, shown: list[dict[str, An
             yield _step(names[group], "earlier_rule", missing)
 
 
+def _next_segment(_: SegmentDocument, facts: Record, shown: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What is still asked of whoever is not in."""
+    missing = [each for each in shown if not each["met"]]
+    if facts["decided"] is None and missing:
+        yield _step(IN, "up", missing)
+
+
+def _next_nothing(_: BaseDocument, __: Record, ___: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    return iter(())
+
+
 def _step(name: str, direction: str, conditions: list[dict[str, Any]]) -> dict[str, Any]:
     needs = [{key: each[key] for key in ("metric", "op", "threshold", "value", "gap")} for each in conditions]
     return {"class": name, "direction": direction, "needs": needs}
@@ -285,5 +358,9 @@ def _step(name: str, direction: str, conditions: list[dict[str, Any]]) -> dict[s
 _NEXT: dict[type[Any], Callable[[Any, Record, list[dict[str, Any]]], Iterator[dict[str, Any]]]] = {
     AbcDocument: _next_abc,
     RfmDocument: _next_rfm,
+    Rfm8Document: _next_rfm8,
     RulesDocument: _next_rules,
+    ScoreDocument: _next_nothing,
+    SegmentDocument: _next_segment,
+    StaticDocument: _next_nothing,
 }

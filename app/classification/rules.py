@@ -1,25 +1,36 @@
-"""Pure arithmetic of classification: quantiles, exact to the last digit."""
+"""Pure arithmetic of classification: quantiles and means, exact to the last digit that can matter."""
 
 from collections.abc import Sequence
 from decimal import Decimal
+from fractions import Fraction
+from math import floor
+
+PLACES = 10
+"""Digits after the point that breakpoints keep. No metric has as many: one that is above a breakpoint rounded down is
+above the breakpoint itself."""
 
 
-def positions(population: int, quantiles: Sequence[Decimal]) -> list[tuple[int, Decimal]]:
+def positions(population: int, quantiles: Sequence[Decimal | Fraction]) -> list[tuple[int, Fraction]]:
     """For each quantile the 0-based rank below it and the fraction of the way to the next rank.
 
     Linear interpolation at (n - 1) * q, the default of numpy, pandas and percentile_cont.
     """
     found = []
     for quantile in quantiles:
-        place = (population - 1) * quantile
+        place = (population - 1) * Fraction(quantile)
         rank = int(place)
         found.append((rank, place - rank))
     return found
 
 
-def interpolate(low: Decimal, high: Decimal, fraction: Decimal) -> Decimal:
-    """The value that lies a fraction of the way from low to high."""
-    return low + (high - low) * fraction
+def interpolate(low: Decimal, high: Decimal, fraction: Fraction) -> Decimal:
+    """The value that lies a fraction of the way from low to high, rounded down."""
+    return rounded_down(Fraction(low) + (Fraction(high) - Fraction(low)) * fraction)
+
+
+def rounded_down(value: Fraction) -> Decimal:
+    """The nearest decimal of so many places that is not above the value."""
+    return Decimal(f"{floor(value * 10**PLACES)}E-{PLACES}")
 
 
 def weighted_quantile(histogram: Sequence[tuple[int, int]], quantile: Decimal) -> Decimal | None:

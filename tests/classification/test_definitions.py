@@ -1,46 +1,29 @@
-"""What a scheme document may say; what it may not is refused with a message that says why."""
+"""What a scheme document may say; what it may not is refused with a message that says why, and where."""
 
-import copy
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
-from app.classification import presets
-from app.classification.schemes import document_adapter
 from app.core.predicates import MAX_DEPTH
+from tests.classification.documents import PRESETS, changed, document, metric, refusals, rules
 
-PRESETS: dict[str, Any] = {preset.key: preset.document for preset in presets.load()}
 GAP = {"of": "gap_days", "quantile": "0.5", "otherwise": "30"}
-
-
-def changed(key: str, **change: Any) -> Any:
-    return {**copy.deepcopy(PRESETS[key]), **change}
-
-
-def refusal(document: Any) -> str:
-    with pytest.raises(ValidationError) as refused:
-        document_adapter.validate_python(document)
-    return str(refused.value)
-
-
-def rule(when: Any) -> Any:
-    return {"kind": "rules", "default": "rest", "rules": [{"class": "some", "when": when}]}
-
-
-def metric(name: str, op: str, value: Any) -> Any:
-    return {"metric": name, "op": op, "value": value}
+LEAF = metric("frequency", "eq", 1)
 
 
 def nested(depth: int) -> Any:
-    return metric("frequency", "eq", 1) if depth == 1 else {"not": nested(depth - 1)}
+    return LEAF if depth == 1 else {"not": nested(depth - 1)}
+
+
+@pytest.mark.parametrize("key", PRESETS)
+def test_a_preset_survives_being_stored(key: str) -> None:
+    preset = document(PRESETS[key])
+    assert document(preset.model_dump(mode="json", by_alias=True)) == preset
 
 
 def test_the_presets_say_what_was_designed() -> None:
-    documents = {key: document_adapter.validate_python(document) for key, document in PRESETS.items()}
-    assert list(documents) == ["abc", "rfm", "lifecycle"]
-    assert documents["abc"].class_names == ["A", "B", "C"]
-    assert documents["lifecycle"].class_names == [
+    assert document(PRESETS["abc"]).class_names == ["A", "B", "C"]
+    assert document(PRESETS["lifecycle"]).class_names == [
         "prospect",
         "first_purchase",
         "loyal",
@@ -48,120 +31,126 @@ def test_the_presets_say_what_was_designed() -> None:
         "at_risk",
         "churned",
     ]
-    for document in documents.values():
-        as_stored = document.model_dump(mode="json", by_alias=True)
-        assert document_adapter.validate_python(as_stored) == document
 
 
-# R (rows 1 to 5) by F (columns 1 to 5), as the definitions give them.
-GRID = {
-    1: ["hibernating", "hibernating", "at_risk", "at_risk", "cant_lose"],
-    2: ["hibernating", "hibernating", "at_risk", "at_risk", "cant_lose"],
-    3: ["about_to_sleep", "about_to_sleep", "need_attention", "loyal_customers", "loyal_customers"],
-    4: ["promising", "potential_loyalists", "potential_loyalists", "loyal_customers", "loyal_customers"],
-    5: ["new_customers", "potential_loyalists", "potential_loyalists", "champions", "champions"],
-}
+@pytest.mark.parametrize(
+    ("given", "pointer", "message"),
+    [
+        (changed("abc", cut_offs=["0.95", "0.80"]), "/cut_offs", "must increase"),
+        (changed("abc", cut_offs=["0.80", "0.8000"]), "/cut_offs", "must increase"),
+        (changed("abc", cut_offs=["0.80"]), "/classes", "one more than cut_offs"),
+        (changed("abc", classes=["A", "B", "A"]), "/classes", "all different"),
+        (changed("abc", classes=["A", "B", "C", "D"]), "/classes", "one more than cut_offs"),
+        (changed("abc", cut_offs=["0", "0.5"]), "/cut_offs/0", "greater than 0"),
+        (changed("abc", cut_offs=["0.5", "1"]), "/cut_offs/1", "less than 1"),
+        (changed("abc", cut_offs=["0.5", "0.99999"]), "/cut_offs/1", "4 digits"),
+        (changed("abc", cut_offs=[0.5, 0.9]), "/cut_offs/0", "as a string"),
+        (changed("abc", classes=["A", "B b", "C"]), "/classes/1", "pattern"),
+        (changed("abc", classes=["id", "B", "C"]), "/classes", "id is a name"),
+        (changed("abc", rule="sideways"), "/rule", "crossing"),
+        (changed("abc", note="x"), "/note", "Extra inputs"),
+        (changed("abc", kind="xyz"), "", "does not match"),
+        (changed("abc", movement={"order": ["A", "B"]}), "/movement/order", "must name each class once: A, B, C"),
+        (changed("abc", movement={"order": ["A", "B", "C", "C"]}), "/movement/order", "must name each class once"),
+        (changed("abc", movement={"downgrade": {"grace_days": -1}}), "/movement/downgrade/grace_days", "or equal to 0"),
+        (changed("abc", titles={"D": {"en": "Last"}}), "/titles/D", "there is no class D; there are: A, B, C"),
+        (changed("abc", refit="hourly"), "/refit", "monthly"),
+    ],
+)
+def test_a_document_that_makes_no_sense_is_refused(given: Any, pointer: str, message: str) -> None:
+    found = refusals(given)
+    assert message in found[pointer], found
 
 
-def test_the_named_segments_take_each_cell_as_defined() -> None:
-    document = document_adapter.validate_python(PRESETS["rfm"])
-    assert document.kind == "rfm"
-    assert {r: [document.segment_of(r, f) for f in range(1, 6)] for r in range(1, 6)} == GRID
+@pytest.mark.parametrize(
+    ("key", "field"), [("abc", "metric"), ("rfm", "recency"), ("rfm", "frequency"), ("rfm", "monetary")]
+)
+def test_a_metric_is_one_that_can_decide(key: str, field: str) -> None:
+    assert "there is no metric nope; there are: recency_days" in refusals(changed(key, **{field: "nope"}))[f"/{field}"]
+    assert "an instant" in refusals(changed(key, **{field: "last_purchase_at"}))[f"/{field}"]
+    assert "depends on the population" in refusals(changed(key, **{field: "gap_ratio"}))[f"/{field}"]
 
 
-def segments(*cells: tuple[str, list[int], list[int]]) -> Any:
-    named = [{"class": name, "cells": [{"r": r, "f": f}]} for name, r, f in cells]
-    return changed("rfm", bins=3, segments=named)
+WHEN = "/rules/0/when"
+SOME_GAP = {"population": {"some_gap": GAP}}
+UNKNOWN_PROPERTY = {"event": "purchase", "where": [{"property": "colour", "op": "eq", "value": "red"}]}
 
 
-def test_a_map_that_is_no_partition_names_its_cells() -> None:
-    table = [
-        (segments(("a", [1, 3], [1, 2])), "not covered: R1F3, R2F3, R3F3"),
-        (segments(("a", [1, 3], [1, 3]), ("b", [2, 2], [3, 3])), "covered twice: R2F3"),
-        (segments(("a", [1, 4], [1, 3])), "outside the grid: R4F1, R4F2, R4F3"),
-        (segments(("a", [3, 1], [1, 3])), "not covered: R1F1, R1F2"),
-        (segments(("a", [1, 3], [1, 2]), ("b", [1, 1], [2, 3])), "not covered: R2F3, R3F3; covered twice: R1F2"),
-        (segments(("a", [0, 3], [1, 3])), "greater than or equal to 1"),
-        (segments(("a", [1, 3], [1, 6])), "less than or equal to 5"),
-        (changed("rfm", segments=[]), "at least 1"),
-        (changed("rfm", bins=4), "3 or 5"),
-    ]
-    for document, message in table:
-        assert message in refusal(document)
-    document_adapter.validate_python(segments(("a", [1, 3], [1, 2]), ("b", [1, 3], [3, 3])))
-
-
-def test_cut_offs_increase_and_classes_are_one_more() -> None:
-    table = [
-        (changed("abc", cut_offs=["0.95", "0.80"]), "cut_offs must increase"),
-        (changed("abc", cut_offs=["0.80", "0.8000"]), "cut_offs must increase"),
-        (changed("abc", cut_offs=["0.80"]), "one more than cut_offs"),
-        (changed("abc", classes=["A", "B", "A"]), "all different"),
-        (changed("abc", classes=["A", "B", "C", "D"]), "one more than cut_offs"),
-        (changed("abc", cut_offs=["0", "0.5"]), "greater than 0"),
-        (changed("abc", cut_offs=["0.5", "1"]), "less than 1"),
-        (changed("abc", cut_offs=["0.5", "0.99999"]), "4 digits"),
-        (changed("abc", cut_offs=[0.5, 0.9]), "as a string"),
-        (changed("abc", classes=["A", "B b", "C"]), "pattern"),
-        (changed("abc", classes=["id", "B", "C"]), "id is a name"),
-        (changed("abc", rule="sideways"), "crossing"),
-        (changed("abc", note="x"), "Extra inputs"),
-        (changed("abc", kind="xyz"), "does not match"),
-    ]
-    for document, message in table:
-        assert message in refusal(document)
-
-
-def test_a_metric_is_one_that_can_decide() -> None:
-    for key, field in (("abc", "metric"), ("rfm", "recency"), ("rfm", "frequency"), ("rfm", "monetary")):
-        assert "there is no metric nope; there are: recency_days" in refusal(changed(key, **{field: "nope"}))
-        assert "an instant" in refusal(changed(key, **{field: "last_purchase_at"}))
-        assert "depends on the population" in refusal(changed(key, **{field: "gap_ratio"}))
-
-
-def test_rules_compare_metrics_with_what_they_can_be_compared_with() -> None:
-    population = {"some_gap": GAP}
-    table = [
-        (rule(metric("nope", "eq", 1)), "there is no metric nope"),
-        (rule({"all": [{"not": metric("nope", "eq", 1)}]}), "there is no metric nope"),
-        (rule({"field": "phone", "op": "eq", "value": "1"}), "there is no field phone to compare"),
-        (rule({"field": "region", "op": "gt", "value": "CN"}), "gt does not apply here"),
-        (rule({"class": "abc", "op": "eq", "value": 1}), "a text is needed"),
-        (rule({"event": "visit"}), "there is no event visit; there are: purchase, refund"),
-        (rule({"event": "purchase", "count": {}}), "give gte, lte or both"),
+@pytest.mark.parametrize(
+    ("given", "pointer", "message"),
+    [
+        (rules(metric("nope", "eq", 1)), f"{WHEN}/metric", "there is no metric nope"),
+        (rules({"all": [{"not": metric("nope", "eq", 1)}]}), f"{WHEN}/all/0/not/metric", "there is no metric nope"),
+        (rules({"field": "phone", "op": "eq", "value": "1"}), f"{WHEN}/field", "there is no field phone to compare"),
+        (rules({"field": "region", "op": "gt", "value": "CN"}), f"{WHEN}/op", "gt does not apply here"),
+        (rules({"class": "abc", "op": "eq", "value": 1}), f"{WHEN}/value", "a text is needed"),
+        (rules({"event": "visit"}), f"{WHEN}/event", "there is no event visit; there are: purchase, refund"),
+        (rules(UNKNOWN_PROPERTY), f"{WHEN}/where/0/property", "an event has no colour"),
+        (rules(metric("gap_ratio", "lte", 3)), "/population", "must define median_gap_days"),
+        (rules(metric("mean_gap_days", "lte", 3)), "/population", "must define median_gap_days"),
+        (rules(metric("frequency", "contains", "1")), f"{WHEN}/op", "contains applies to text"),
+        (rules(metric("frequency", "gte", "many")), f"{WHEN}/value", "a number is needed"),
+        (rules(metric("frequency", "gte", True)), f"{WHEN}/value", "true and false"),
+        (rules(metric("frequency", "in", "1")), f"{WHEN}/value", "a list of values"),
+        (rules(metric("last_purchase_at", "gte", "soon")), f"{WHEN}/value", "an instant is needed"),
         (
-            rule({"event": "purchase", "where": [{"property": "colour", "op": "eq", "value": "red"}]}),
-            "an event has no colour",
+            rules(metric("frequency", "gte", {"breakpoint": "missing"})),
+            f"{WHEN}/value/breakpoint",
+            "no breakpoint missing under population",
         ),
-        (rule(metric("frequency", "gte", {"breakpoint": "missing"})), "no breakpoint missing under population"),
-        (rule(metric("gap_ratio", "lte", 3)), "population must define median_gap_days"),
-        (rule(metric("mean_gap_days", "lte", 3)), "population must define median_gap_days"),
-        (rule(metric("frequency", "contains", "1")), "frequency contains: contains applies to text"),
-        (rule(metric("frequency", "gte", "many")), "a number is needed"),
-        (rule(metric("frequency", "gte", True)), "true and false"),
-        (rule(metric("frequency", "in", "1")), "a list of values"),
-        (rule(metric("last_purchase_at", "gte", "soon")), "an instant is needed"),
-        ({**rule(metric("frequency", "eq", {"breakpoint": "some_gap"})), "population": population}, "above or below"),
+        (rules(metric("frequency", "eq", {"breakpoint": "some_gap"}), **SOME_GAP), f"{WHEN}/op", "above or below"),
         (
-            {**rule(metric("last_purchase_at", "lt", {"breakpoint": "some_gap"})), "population": population},
+            rules(metric("last_purchase_at", "lt", {"breakpoint": "some_gap"}), **SOME_GAP),
+            f"{WHEN}/op",
             "above or below",
         ),
-        ({**rule(metric("frequency", "eq", 1)), "population": {"id": GAP}}, "id is a name"),
-        ({**rule(metric("frequency", "eq", 1)), "population": {"g": {**GAP, "of": "orders"}}}, "gap_days"),
-        ({**rule(metric("frequency", "eq", 1)), "population": {"g": {**GAP, "quantile": "1"}}}, "less than 1"),
-        ({**rule(metric("frequency", "eq", 1)), "population": {"g": {**GAP, "otherwise": "0"}}}, "greater than 0"),
-        ({"kind": "rules", "rules": [], "default": "rest"}, "at least 1"),
-        ({"kind": "rules", "rules": [{"class": "a", "when": metric("frequency", "eq", 1)}]}, "default"),
-    ]
-    for document, message in table:
-        assert message in refusal(document), message
+        (rules(LEAF, population={"id": GAP}), "/population/id", "id is a name"),
+        (rules(LEAF, population={"g": {**GAP, "of": "orders"}}), "/population/g/of", "gap_days"),
+        (rules(LEAF, population={"g": {**GAP, "quantile": "1"}}), "/population/g/quantile", "less than 1"),
+        (rules(LEAF, population={"g": {**GAP, "otherwise": "0"}}), "/population/g/otherwise", "greater than 0"),
+        (rules(LEAF, population={"g": {**GAP, "otherwise": "36501"}}), "/population/g/otherwise", "36500"),
+        (rules(), "/rules", "at least 1"),
+        ({"kind": "rules", "rules": [{"class": "a", "when": LEAF}]}, "/default", "required"),
+    ],
+)
+def test_rules_compare_with_what_can_be_compared(given: Any, pointer: str, message: str) -> None:
+    found = refusals(given)
+    assert message in found[pointer], found
+
+
+def test_everything_that_is_wrong_is_named_at_once() -> None:
+    given = rules(metric("nope", "eq", 1), metric("frequency", "gte", "many"), metric("gap_ratio", "lte", 3))
+    assert list(refusals(given)) == ["/rules/0/when/metric", "/rules/1/when/value", "/population"]
 
 
 def test_conditions_are_limited_in_depth_and_number() -> None:
-    document_adapter.validate_python(rule(nested(MAX_DEPTH)))
-    assert "8 levels deep" in refusal(rule(nested(MAX_DEPTH + 1)))
-    leaf = metric("frequency", "eq", 1)
-    document_adapter.validate_python(rule({"all": [{"any": [leaf] * 50}] * 2}))
-    assert "100 conditions at most" in refusal(rule({"all": [{"any": [leaf] * 50}, {"any": [leaf] * 50}, leaf]}))
-    assert "at most 50" in refusal(rule({"all": [leaf] * 51}))
-    assert "at most 50" in refusal({**rule(leaf), "rules": [{"class": "a", "when": leaf}] * 51})
+    document(rules(nested(MAX_DEPTH)))
+    assert "8 levels deep" in refusals(rules(nested(MAX_DEPTH + 1)))[WHEN]
+    document(rules({"all": [{"any": [LEAF] * 50}] * 2}))
+    assert (
+        "100 conditions at most" in refusals(rules({"all": [{"any": [LEAF] * 50}, {"any": [LEAF] * 50}, LEAF]}))[WHEN]
+    )
+    hundred = [{"all": [{"any": [metric("frequency", "eq", n)] * 50}] * 2} for n in range(3)]
+    document(rules(*hundred[:2]))
+    assert refusals(rules(*hundred)) == {"": "a document may ask 200 conditions at most"}
+    tags = [{"tag": f"t{n}"} for n in range(21)]
+    document(rules({"any": tags[:20]}))
+    assert "20 different fields, tags, classes and events at most" in refusals(rules({"any": tags}))[""]
+    events = [{"event": "purchase", "within_days": days} for days in range(1, 7)]
+    document(rules({"any": events[:5]}))
+    assert "5 different kinds of events at most" in refusals(rules({"any": events}))[""]
+
+
+# ---- segments --------------------------------------------------------------------------------------------------------
+
+
+def test_a_segment_is_in_or_out() -> None:
+    quiet = {"all": [metric("gap_ratio", "gte", 3), {"tag": "wholesale"}, {"class": "abc", "op": "eq", "value": "A"}]}
+    segment = document({"kind": "segment", "when": quiet, "population": {"median_gap_days": GAP}})
+    assert (segment.class_names, segment.metrics, segment.schemes_used) == (["in"], ["gap_ratio"], ["abc"])
+    assert "must define median_gap_days" in refusals({"kind": "segment", "when": quiet})["/population"]
+    never = {"all": [metric("frequency", "gte", 5), metric("frequency", "lte", 3)]}
+    assert "can never hold" in refusals({"kind": "segment", "when": never})["/when"]
+    static = document({"kind": "static"})
+    assert (static.class_names, [fact.kind for fact in static.facts]) == (["in"], ["member"])
+    assert "Extra inputs" in refusals({"kind": "static", "when": LEAF})["/when"]

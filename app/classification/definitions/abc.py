@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from app.classification.definitions.document import BaseDocument, MetricName, Share, increasing
+from app.classification.definitions.document import BaseDocument, MetricName, Share, increasing, refuse
 from app.core.bounds import Code
 
 
@@ -20,12 +20,14 @@ class AbcDocument(BaseDocument):
 
     @model_validator(mode="after")
     def _fitting(self) -> "AbcDocument":
+        wrong = []
         if len(self.classes) != len(self.cut_offs) + 1 or len(set(self.classes)) != len(self.classes):
-            raise ValueError("classes: one more than cut_offs, all different")
+            wrong.append(("/classes", "one more than cut_offs, all different"))
         if "id" in self.classes[:-1]:
-            raise ValueError("classes: id is a name of the breakpoints themselves")
+            wrong.append(("/classes", "id is a name of the breakpoints themselves"))
         if not increasing(self.cut_offs):
-            raise ValueError("cut_offs must increase")
+            wrong.append(("/cut_offs", "must increase"))
+        refuse(wrong)
         return self
 
     @property

@@ -1,21 +1,18 @@
 """What every scheme document has: its kind's own words, how classes move, how often breakpoints are fitted anew."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from sqlalchemy import Text, column
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from app.classification.metrics import INSTANTS, METRICS, metric_type
-from app.core.bounds import Code, DecimalText, Key
-from app.core.errors import Invalid
-from app.core.predicates import ORDERED, BreakpointRef, ClassIs, FieldIs, HasEvents, Leaf, MetricIs, Node, compare
-from app.customers import fields
-from app.purchases import counting
+from app.classification.metrics import METRICS
+from app.core.bounds import Code, DecimalText, Key, Line
+from app.core.predicates import HasEvents, Node
 
 Share = Annotated[DecimalText, Field(gt=0, lt=1)]
 Days = Annotated[int, Field(ge=0, le=3_650)]
@@ -42,33 +39,20 @@ MetricName = Annotated[Key, AfterValidator(_number_of_its_own)]
 """A metric that is a number and needs no breakpoints itself."""
 
 
-def check_comparison(leaf: MetricIs) -> None:
-    """Raises ValueError for a comparison that could never be made."""
-    subject = column(known_metric(leaf.metric), metric_type(leaf.metric))
-    if isinstance(leaf.value, BreakpointRef):
-        if leaf.op not in ORDERED or leaf.metric in INSTANTS:
-            raise ValueError(f"{leaf.metric} {leaf.op} breakpoint: a breakpoint is a number to be above or below")
-        return
-    try:
-        compare(subject, leaf.op, leaf.value, "")
-    except Invalid as error:
-        raise ValueError(f"{leaf.metric} {leaf.op}: {error.detail}") from error
+def refuse(wrong: Iterable[tuple[str, str]]) -> None:
+    """Raises a ValidationError that says of each JSON pointer what is wrong there; nothing when nothing is."""
+    errors = [
+        InitErrorDetails(
+            type=PydanticCustomError("document", "{message}", {"message": message}), loc=_location(at), input=None
+        )
+        for at, message in wrong
+    ]
+    if errors:
+        raise ValidationError.from_exception_data("document", errors)
 
 
-def check_leaf(leaf: Leaf) -> None:
-    """Raises ValueError for a condition that no customer could ever be asked."""
-    try:
-        match leaf:
-            case MetricIs():
-                check_comparison(leaf)
-            case FieldIs():
-                compare(fields.field(leaf.field), leaf.op, leaf.value, "")
-            case ClassIs():
-                compare(column(leaf.scheme, Text), leaf.op, leaf.value, "")
-            case HasEvents():
-                counting.conditions_of(leaf)
-    except Invalid as error:
-        raise ValueError(error.detail) from error
+def _location(pointer: str) -> tuple[str | int, ...]:
+    return tuple(int(part) if part.isdigit() else part for part in pointer.split("/")[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +104,34 @@ class Movement(Part):
     corrections: Literal["as_usual", "at_once"] = "as_usual"
 
 
+class Title(Part):
+    """What people call a class, by language."""
+
+    en: Line | None = None
+    zh: Line | None = None
+
+
 class BaseDocument(Part):
     """Parts that every kind of document has."""
 
     movement: Movement | None = None
     refit: Literal["never", "weekly", "monthly", "quarterly"] = "never"
+    titles: Annotated[dict[Code, Title], Field(max_length=125)] = {}
 
     @model_validator(mode="after")
-    def _order_of_its_classes(self) -> Self:
+    def _of_its_classes(self) -> Self:
+        names = ", ".join(self.class_names)
+        wrong = [(f"/titles/{each}", f"there is no class {each}; there are: {names}") for each in self._unknown_titles]
         if self.movement and self.movement.order is not None:
-            wrong = set(self.movement.order) ^ set(self.class_names)
-            if wrong or len(set(self.movement.order)) != len(self.movement.order):
-                raise ValueError(f"movement.order must name each class once: {', '.join(self.class_names)}")
+            order = self.movement.order
+            if len(set(order)) != len(order) or set(order) != set(self.class_names):
+                wrong.append(("/movement/order", f"must name each class once: {names}"))
+        refuse(wrong)
         return self
+
+    @property
+    def _unknown_titles(self) -> list[str]:
+        return [name for name in self.titles if name not in self.class_names]
 
     @property
     def class_names(self) -> list[str]:
