@@ -8,7 +8,7 @@ from sqlalchemy import delete
 
 from app.classification import refresh
 from app.classification.engine import Cause, evaluate
-from app.classification.models import class_change, customer_class, customer_metrics, dirty_customer
+from app.classification.models import class_change, customer_class, customer_metrics, dirty_customer, simulation_move
 from app.classification.recalculations import (
     enqueue_after_import,
     recalculation_died,
@@ -16,6 +16,8 @@ from app.classification.recalculations import (
     run_recalculation,
 )
 from app.classification.schemes import published
+from app.classification.simulate import run_simulation, simulation_died
+from app.classification.simulations import forget_old
 from app.core import clock
 from app.core.db import WriteSession
 from app.core.jobs import Schedule
@@ -51,7 +53,7 @@ async def on_bulk(session: WriteSession, event: PurchasesImported | CustomersCre
 
 async def on_deletion(session: WriteSession, event: CustomerDeleted) -> None:
     """What was measured and decided goes with the customer."""
-    for table in (customer_metrics, customer_class, class_change, dirty_customer):
+    for table in (customer_metrics, customer_class, class_change, dirty_customer, simulation_move):
         await session.execute(delete(table).where(table.c.customer_id == event.customer_id))
 
 
@@ -68,6 +70,14 @@ HANDLERS: dict[type[Any], Any] = {
     CustomersCreated: on_bulk,
     ImportCompleted: on_import,
 }
-JOBS = {"recalculations.run": run_recalculation, "recalculations.nightly": run_nightly}
-DEAD_LETTERS = {"recalculations.run": recalculation_died}
-SCHEDULES = [Schedule("recalculations.nightly", "15 2 * * *")]
+JOBS = {
+    "recalculations.run": run_recalculation,
+    "recalculations.nightly": run_nightly,
+    "simulations.run": run_simulation,
+    "simulations.forget": forget_old,
+}
+DEAD_LETTERS = {"recalculations.run": recalculation_died, "simulations.run": simulation_died}
+SCHEDULES = [
+    Schedule("recalculations.nightly", "15 2 * * *"),
+    Schedule("simulations.forget", "45 3 * * *"),
+]

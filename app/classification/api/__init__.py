@@ -1,5 +1,5 @@
 """The routes of classification."""
 
-from app.classification.api import classes, recalculations, schemes
+from app.classification.api import classes, recalculations, schemes, simulations
 
-routers = [schemes.routes, classes.routes, recalculations.routes]
+routers = [schemes.routes, classes.routes, recalculations.routes, simulations.routes]
