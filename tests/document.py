@@ -91,8 +91,8 @@ def form(fields: Mapping[str, bytes], boundary: bytes = b"strata-boundary") -> d
 
 async def made(service: Service, name: str) -> str:
     """What a path parameter can name: something new, which the test may spoil."""
-    if name in ("key", "name"):
-        return {"key": "lifecycle", "name": "prospect"}[name]
+    if name in ("key", "name", "n"):
+        return {"key": "lifecycle", "name": "prospect", "n": "1"}[name]
     if name == "user_id":
         return str((await service.user({"users:read": "own"}))[0])
     unique = f"x{uuid.uuid4().hex}"
@@ -102,6 +102,7 @@ async def made(service: Service, name: str) -> str:
         "unit_id": ("/v1/units", {"body": {"name": unique}}),
         "api_key_id": ("/v1/api-keys", {"body": {"name": unique, "permissions": {}}}),
         "recalculation_id": ("/v1/recalculations", {"body": {}}),
+        "simulation_id": ("/v1/schemes/lifecycle/versions/1/simulations", {"body": {}}),
         "import_id": ("/v1/imports", OPERATIONS["start_import"].options()),
     }
     path, options = requests[name]
