@@ -73,11 +73,16 @@ class _Constraints:
                 return each.removeprefix(_NULL)
         return _Constraints(ranges, texts, others)
 
+    def number_within(self, subject: str, ranges: Iterable[_Range]) -> bool:
+        """Whether the subject is a known number of one of the ranges."""
+        one = self.ranges.get(subject, _COUNT if _domain(subject) is _COUNT else None)
+        return one is not None and any(one.within(each) for each in ranges)
+
     def imply(self, other: "_Constraints") -> bool:
         """Whether the other's constraints hold wherever these do."""
         return (
             other.others <= self.others
-            and all(self.ranges.get(each, _domain(each)).within(one) for each, one in other.ranges.items())
+            and all(self.number_within(each, [one]) for each, one in other.ranges.items())
             and all(each in self.texts and self.texts[each] <= values for each, values in other.texts.items())
         )
 
@@ -112,7 +117,7 @@ def _why(
         if all(any(one.imply(each) for each in earlier) for one in alternatives):
             return f"never decides: whoever it holds for, rule {n + 1} holds for before"
     taken = _taken([each for _, earlier in before for each in earlier])
-    if all(any(_covered(one, subject, ranges) for subject, ranges in taken.items()) for one in alternatives):
+    if all(any(one.number_within(subject, ranges) for subject, ranges in taken.items()) for one in alternatives):
         return "never decides: the rules before it take everybody it holds for"
     return None
 
@@ -144,12 +149,6 @@ def _joined(subject: str, ranges: Iterable[_Range]) -> Iterator[_Range]:
 def _next(subject: str, bound: Bound) -> Bound:
     """The lowest bound that leaves no number between."""
     return (bound[0] + 1, 0) if _whole(subject) else (bound[0], bound[1] + 1)
-
-
-def _covered(one: _Constraints, subject: str, ranges: Iterable[_Range]) -> bool:
-    asked = one.ranges.get(subject, _domain(subject))
-    known = subject in one.ranges or asked is _COUNT
-    return known and any(asked.within(each) for each in ranges)
 
 
 # ---- conditions as alternatives --------------------------------------------------------------------------------------
@@ -257,11 +256,11 @@ def _ranges(op: Op, number: Decimal, *, negated: bool) -> list[_Range]:
 
 def _of_events(leaf: HasEvents, *, negated: bool) -> _Alternatives:
     subject = "events " + leaf.model_dump_json(by_alias=True, exclude={"count"})
-    least = Decimal(leaf.count.gte or 0)
-    most = _INFINITE if leaf.count.lte is None else Decimal(leaf.count.lte)
-    asked = [_Range((least, 0), (most, 0))]
-    if negated:
-        asked = [_Range(high=(least, -1)), _Range(low=(most, 1))]
+    low, high = leaf.count.gte, leaf.count.lte
+    fewer = [] if low is None else [_Range(high=(Decimal(low), -1))]
+    more = [] if high is None else [_Range(low=(Decimal(high), 1))]
+    enough = _Range((Decimal(low or 0), 0), (_INFINITE if high is None else Decimal(high), 0))
+    asked = [*fewer, *more] if negated else [enough]
     found = [_of_range(subject, each) for each in asked]
     return [each for each in found if each is not None]
 

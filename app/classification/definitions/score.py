@@ -110,7 +110,7 @@ class ScoreDocument(AskingDocument):
     def _wrong_thresholds(self) -> Iterator[tuple[str, str]]:
         for n, threshold in enumerate(self.thresholds):
             above = self.thresholds[n - 1] if n else None
-            if above and (threshold.at_least, above.when is None) >= (above.at_least, False):
+            if above and threshold.at_least > above.at_least - (above.when is None):
                 yield f"/thresholds/{n}/at_least", "must lie below the threshold before it"
             if threshold.when is not None:
                 yield from ((f"/thresholds/{n}/when", why) for why in unreachable([threshold.when]).values())
