@@ -62,7 +62,9 @@ class Evaluation:
         return next((each.document.read_score(score) for each in self.schemes if each.key == key), None)
 
     def _prepared(self, *, ranged: bool) -> list[Prepared]:
-        *earlier, last = self.levels or [[]]
+        if not self.levels:
+            return []
+        *earlier, last = self.levels
         review = statements.Review(self.schemes, whole=self.whole)
         deciding = [statements.deciding(level, None, ranged=ranged) for level in earlier]
         return [Prepared(each) for each in (*deciding, statements.deciding(last, review, ranged=ranged))]

@@ -1,7 +1,7 @@
 """Recalculating everybody, or the dirty, as background work: in chunks, with progress, cancellable, resumable.
 
-Three phases: `metrics` (facts to stored metrics), `fit` (new breakpoints, when asked), `classes`. A chunk is
-one transaction together with its checkpoint, so that a killed worker's successor goes on where it ended.
+Three phases: `metrics` (facts to stored metrics), `fit` (new breakpoints, when asked, and a new version), `classes`.
+What is computed in a chunk can be computed again, so a killed worker's successor goes on at the last checkpoint.
 """
 
 import asyncio
@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import structlog
-from sqlalchemy import func, insert, select, update
+import asyncpg
+from sqlalchemy import and_, case, func, insert, select, update
 
-from app.classification import fitting, refresh, schemes
-from app.classification.engine import Cause, Evaluation, evaluate
-from app.classification.models import dirty_customer, recalculation, scheme
+from app.classification import drift, failures, fitting, publishing, refits, refresh, schemes
+from app.classification.engine import Cause, Evaluation, Scheme, evaluate
+from app.classification.models import customer_metrics, dirty_customer, recalculation
+from app.classification.publishing import Cancelled
 from app.core import audit, clock
 from app.core.db import Record, WriteSession
 from app.core.errors import Conflict, Invalid, NotFound, Problem
@@ -28,27 +29,34 @@ CHUNK = 10_000
 ONE_AT_A_TIME = 0x57A7B
 PHASES = ("metrics", "fit", "classes")
 
-log = structlog.get_logger(__name__)
-
 
 async def request(session: WriteSession, actor: Actor, *, keys: list[str], as_of: datetime | None, refit: bool) -> UUID:
     """Ask for a recalculation of everybody. Raises `Invalid` for unknown schemes or an as_of in the future."""
-    known = [each.key for each in (await schemes.published(session)).schemes]
+    known = (await schemes.current(session)).keys
     for index, key in enumerate(keys):
         if key not in known:
             raise Invalid.at(f"/body/schemes/{index}", f"there is no scheme {key}; there are: {', '.join(known)}")
     if as_of is not None and as_of > clock.business_now():
         raise Invalid.at("/body/as_of", "this instant lies in the future")
     wanted = keys or known
-    recalculation_id = await _queue(session, "all", "request", wanted, as_of=as_of, refit=refit)
+    recalculation_id = await queue(session, "all", "refit" if refit else "request", wanted, as_of=as_of, refit=refit)
     after = {"schemes": wanted, "as_of": as_of, "refit": refit}
     audit.record(session, actor, "recalculation.requested", "recalculation", recalculation_id, after=after)
     return recalculation_id
 
 
-async def _queue(
-    session: WriteSession, scope: str, cause: str, keys: list[str], *, as_of: datetime | None = None, refit: bool
+async def queue(
+    session: WriteSession,
+    scope: str,
+    cause: str,
+    keys: list[str],
+    *,
+    refit: bool,
+    as_of: datetime | None = None,
+    publishes: int | None = None,
+    phase: str = "metrics",
 ) -> UUID:
+    """Enqueue a recalculation that begins with this phase."""
     recalculation_id: UUID = await session.scalar(
         insert(recalculation)
         .values(
@@ -56,6 +64,8 @@ async def _queue(
             scope=scope,
             as_of=as_of,
             refit=refit,
+            publishes=publishes,
+            phase=phase,
             cause=cause,
             requested_by=session.principal,
             correlation_id=session.correlation_id,
@@ -67,58 +77,81 @@ async def _queue(
 
 
 async def enqueue_after_import(session: WriteSession, event: ImportCompleted) -> None:
-    """Classify what an import brought; the first import of all also fits the breakpoints."""
-    await _queue_for_everybody(session, cause=f"import:{event.import_id}", otherwise="dirty")
+    """Classify what an import brought; schemes that still need breakpoints get them from it."""
+    cause = f"import:{event.import_id}"
+    found = await schemes.current(session)
+    if not found.keys:
+        return
+    wanting = await refits.without_breakpoints(session)
+    fitted = [key for key, each in found.schemes.items() if each.document.breakpoint_paths and key not in wanting]
+    if wanting and not fitted:
+        # The first import of all: everybody is measured and classified in one go.
+        await queue(session, "all", cause, found.keys, refit=True)
+        return
+    await queue(session, "dirty", cause, found.keys, refit=False)
+    if wanting:
+        await queue(session, "all", cause, wanting, refit=True, phase="fit")
 
 
 async def run_nightly(context: JobContext) -> None:
-    """Time passes for everybody: a recalculation a night keeps classes that depend on the day true."""
+    """Fit what is due, and what could not be fitted before; time itself is the business of the sweep."""
     async with context.database.transaction(correlation_id=context.correlation_id) as session:
-        await _queue_for_everybody(session, cause="clock", otherwise="all")
+        wanting = await refits.without_breakpoints(session)
+        due = await refits.due(session, clock.business_day(clock.business_now()))
+        keys = sorted({*wanting, *due} - await _being_refitted(session))
+        if keys and await session.scalar(select(customer_metrics.c.customer_id).limit(1)) is not None:
+            await queue(session, "all", "refit", keys, refit=True, phase="fit")
 
 
-async def _queue_for_everybody(session: WriteSession, *, cause: str, otherwise: str) -> None:
-    rows = await session.all(select(scheme.c.key, scheme.c.breakpoints_id))
-    if not rows:
-        return
-    unfitted = any(row["breakpoints_id"] is None for row in rows)
-    keys = [row["key"] for row in rows]
-    await _queue(session, "all" if unfitted else otherwise, cause, keys, refit=unfitted)
+async def _being_refitted(session: WriteSession) -> set[str]:
+    r = recalculation.c
+    rows = await session.all(select(r.schemes).where(r.refit, r.status.in_(["queued", "running"])))
+    return {key for row in rows for key in row["schemes"]}
 
 
 async def cancel(session: WriteSession, actor: Actor, recalculation_id: UUID) -> None:
-    """Stop before the next chunk; chunks that are done stay. Raises `Conflict` when it has ended."""
+    """Stop before the next chunk; chunks that are done stay. Raises `Conflict` when it has ended.
+
+    Nor can what a version is in force by already be stopped: half of the classes would be of the version before.
+    """
     r = recalculation.c
+    in_force = and_(r.publishes.is_not(None), r.phase == "classes")
     stopped = await session.first(
         update(recalculation)
-        .where(r.id == recalculation_id, r.status.in_(["queued", "running"]))
+        .where(r.id == recalculation_id, r.status.in_(["queued", "running"]), ~in_force)
         .values(status="cancelled", finished_at=func.now())
         .returning(r.id)
     )
     if stopped is None:
-        if await session.scalar(select(r.id).where(r.id == recalculation_id)) is None:
+        found = await session.first(select(r.status).where(r.id == recalculation_id))
+        if found is None:
             raise NotFound("There is no such recalculation")
+        if found["status"] == "running":
+            raise Conflict("The new version is in force already; publish the earlier one to return to it")
         raise Conflict("This recalculation has ended")
     audit.record(session, actor, "recalculation.cancelled", "recalculation", recalculation_id)
-
-
-class _Cancelled(Exception):
-    pass
 
 
 async def run_recalculation(context: JobContext) -> None:
     """The job: one recalculation at a time in the whole installation."""
     recalculation_id = UUID(context.payload["recalculation_id"])
     async with alone(context, ONE_AT_A_TIME):
+        now = clock.business_now()
+        today = clock.business_day(now)
+        r = recalculation.c
         async with context.database.transaction() as session:
+            population = await _population(session, recalculation_id)
             run = await session.first(
                 update(recalculation)
-                .where(recalculation.c.id == recalculation_id, recalculation.c.status.in_(["queued", "running"]))
+                .where(r.id == recalculation_id, r.status.in_(["queued", "running"]))
                 .values(
                     status="running",
-                    started_at=func.coalesce(recalculation.c.started_at, func.now()),
-                    as_of=func.coalesce(recalculation.c.as_of, clock.business_now()),
-                    customers=await _population(session, recalculation_id),
+                    started_at=func.coalesce(r.started_at, func.now()),
+                    as_of=func.coalesce(r.as_of, now),
+                    held_on=case((r.as_of < clock.start_of_day(today), today)),
+                    customers=population,
+                    # Who begins with the second pass has the first behind.
+                    done=case((r.phase == "metrics", r.done), else_=func.greatest(r.done, population)),
                 )
                 .returning(*recalculation.columns)
             )
@@ -126,7 +159,7 @@ async def run_recalculation(context: JobContext) -> None:
             return
         try:
             await _Run(context, run).finish()
-        except _Cancelled:
+        except Cancelled:
             return
         except Problem as problem:
             raise Hopeless(problem.detail or problem.title) from problem
@@ -166,24 +199,37 @@ class _Run:
         self.refit: bool = run["refit"]
         self.keys: list[str] = run["schemes"]
         self.as_of: datetime = run["as_of"]
+        self.publishes: int | None = run["publishes"]
         self.phase: str = run["phase"]
         self.position: UUID = run["position"] or refresh.NOBODY
         self.cause = Cause(run["cause"], run["requested_by"], run["correlation_id"])
         self.lanes = get_settings().recalculation_lanes
+        self.failing: set[str] = set()
+        self.evaluation = Evaluation([])
 
     async def finish(self) -> None:
         """Whatever is left of the phases."""
-        evaluation = schemes.chosen(await schemes.published(self.database.reading()), self.keys)
         if self.scope == "dirty":
-            await self._dirty(evaluation)
+            self.evaluation = await schemes.published(self.database.reading())
+            await self._dirty()
             return
         for phase in PHASES[PHASES.index(self.phase) :]:
             if phase == "metrics":
                 await self._sweep(phase, self._measure)
             elif phase == "fit":
-                await self._fit(evaluation)
+                await self._fit()
             else:
-                await self._sweep(phase, lambda session, chunk: self._classify(session, chunk, evaluation))
+                await self._load()
+                await self._sweep(phase, self._classify)
+        async with self.database.transaction() as session:
+            await failures.recovered(session, [each.key for each in self.evaluation.schemes])
+
+    async def _load(self) -> None:
+        """What is in force now, also what failed before: a recalculation of everybody tries it again."""
+        found = await schemes.load(self.database.reading(), failing=self.failing)
+        self.evaluation = schemes.chosen(found.evaluation, self.keys)
+        async with self.database.transaction() as session:
+            await failures.record(session, {key: why for key, why in found.aside.items() if key not in self.failing})
 
     async def _sweep(self, phase: str, work: Any) -> None:
         """Walk everybody in chunks, `lanes` of them side by side, and keep the checkpoint after each step."""
@@ -209,12 +255,30 @@ class _Run:
         return chunks
 
     async def _in_transaction(self, work: Any, chunk: refresh.Range) -> int:
-        async with self.database.transaction(correlation_id=self.cause.correlation_id) as session:
+        async def attempt(session: WriteSession, evaluation: Evaluation) -> int:
             await keep_all(session)
             await refresh.plan_for_many(session)
-            return int(await work(session, chunk))
+            return int(await work(session, chunk, evaluation))
 
-    async def _measure(self, session: WriteSession, chunk: refresh.Range) -> int:
+        return await self._carry(attempt)
+
+    async def _carry(self, attempt: Any) -> int:
+        """One transaction; when a scheme makes it fail, the others are carried through without that one."""
+        try:
+            async with self.database.transaction(correlation_id=self.cause.correlation_id) as session:
+                return int(await attempt(session, self.evaluation))
+        except asyncpg.DataError:
+            failing = await failures.set_aside_failing(self.database, self.evaluation, attempt)
+            if not failing:
+                raise
+        self.failing.update(failing)
+        if self.scope == "dirty":
+            self.evaluation = await schemes.published(self.database.reading())
+        else:
+            await self._load()
+        return await self._carry(attempt)
+
+    async def _measure(self, session: WriteSession, chunk: refresh.Range, _: Evaluation) -> int:
         await refresh.refresh_metrics(session, chunk, as_of=self.as_of)
         return 0
 
@@ -222,27 +286,41 @@ class _Run:
         outcome = await evaluate(session, evaluation, chunk, as_of=self.as_of, cause=self.cause)
         return outcome.changed
 
-    async def _fit(self, evaluation: Evaluation) -> None:
-        self.phase = "fit"
-        if self.refit:
-            fits = [await fitting.fit(self.database.reading(), each, self.as_of) for each in evaluation.schemes]
+    async def _fit(self) -> None:
+        """Compute breakpoints while those before them are in force, then put them in force, the new version too."""
+        if self.publishes is not None:
+            await self._publish(self.keys[0], self.publishes)
+        elif self.refit:
+            found = await schemes.load(self.database.reading(), failing=self.failing)
+            asked = [each for key, each in found.schemes.items() if key in self.keys]
+            fits = [await self._fitted(each) for each in asked if each.document.breakpoint_paths]
             async with self.database.transaction() as session:
-                await fitting.put_in_force(session, fits, as_of=self.as_of, recalculation_id=self.id)
-        self.position = refresh.NOBODY
+                await publishing.put_breakpoints_in_force(session, fits, as_of=self.as_of, recalculation_id=self.id)
+        self.phase, self.position = "classes", refresh.NOBODY
 
-    async def _dirty(self, evaluation: Evaluation) -> None:
-        while True:
-            async with self.database.transaction(correlation_id=self.cause.correlation_id) as session:
-                await keep_all(session)
-                ids = await refresh.some_dirty(session, CHUNK)
-                if ids:
-                    await hold(session, ids)
-                    await refresh.plan_for_many(session)
-                    await refresh.refresh_metrics(session, ids, as_of=self.as_of)
-                    await evaluate(session, evaluation, ids, as_of=self.as_of, cause=self.cause)
-            if not ids:
-                return
-            await self._checkpoint(2 * len(ids), 0)
+    async def _fitted(self, each: Scheme) -> fitting.Fit:
+        session = self.database.reading()
+        return await drift.compared(session, await fitting.fit(session, each, self.as_of), self.as_of)
+
+    async def _publish(self, key: str, version: int) -> None:
+        each = await publishing.to_publish(self.database.reading(), key, version)
+        fit = await self._fitted(each) if self.refit and each.document.breakpoint_paths else None
+        async with self.database.transaction(correlation_id=self.cause.correlation_id) as session:
+            await publishing.put_version_in_force(session, each, fit, as_of=self.as_of, recalculation_id=self.id)
+
+    async def _dirty(self) -> None:
+        async def attempt(session: WriteSession, evaluation: Evaluation) -> int:
+            await keep_all(session)
+            ids = await refresh.some_dirty(session, CHUNK)
+            if ids:
+                await hold(session, ids)
+                await refresh.plan_for_many(session)
+                await refresh.refresh_metrics(session, ids, as_of=self.as_of)
+                await evaluate(session, evaluation, ids, as_of=self.as_of, cause=self.cause)
+            return len(ids)
+
+        while done := await self._carry(attempt):
+            await self._checkpoint(2 * done, 0)
 
     async def _checkpoint(self, done: int, changed: int) -> None:
         """Keep how far we are; leave when cancelled or when the worker stops."""
@@ -260,6 +338,6 @@ class _Run:
                 .returning(r.status)
             )
         if row is None or row["status"] == "cancelled":
-            raise _Cancelled
+            raise Cancelled
         if self.stopping.is_set():
             raise Interrupted

@@ -1,6 +1,8 @@
 """Pure arithmetic of classification: quantiles and means, exact to the last digit that can matter."""
 
+from calendar import monthrange
 from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from math import floor
@@ -51,3 +53,17 @@ def _ranked(histogram: Sequence[tuple[int, int]], rank: int) -> Decimal:
         if rank < passed:
             return Decimal(value)
     raise IndexError(rank)
+
+
+_MONTHS = {"monthly": 1, "quarterly": 3}
+
+
+def refit_due(every: str, fitted_on: date, today: date) -> bool:
+    """Whether breakpoints of one day are to be fitted anew on another: after a week, a month or a quarter, or never."""
+    if every == "weekly":
+        return (today - fitted_on).days >= 7
+    if every not in _MONTHS:
+        return False
+    months = fitted_on.year * 12 + fitted_on.month - 1 + _MONTHS[every]
+    year, month = months // 12, months % 12 + 1
+    return today >= date(year, month, min(fitted_on.day, monthrange(year, month)[1]))

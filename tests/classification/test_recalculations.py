@@ -101,7 +101,7 @@ async def test_a_recalculation_says_how_far_it_is(
     path = await ask(admin, refit=True, schemes=["abc"])
     queued = await read(admin, path)
     assert (queued["status"], queued["processed"], queued["total"]) == ("queued", 0, None)
-    assert (queued["schemes"], queued["scope"], queued["cause"], queued["refit"]) == (["abc"], "all", "request", True)
+    assert (queued["schemes"], queued["scope"], queued["cause"], queued["refit"]) == (["abc"], "all", "refit", True)
     assert [queued[name] for name in ("started_at", "finished_at", "eta", "error")] == [None] * 4
     monkeypatch.setattr(recalculations, "CHUNK", 1)
     seen: list[Any] = []
@@ -240,11 +240,11 @@ async def test_a_refit_records_new_breakpoints_and_the_old_ones_stay(
     assert [str(row["id"]) for row in rows] == [before["id"], after["id"]]
     assert rows[0]["values"] == before["values"]
     assert str(rows[1]["recalculation_id"]) == answer.json()["id"]
-    moved = "SELECT customer_id FROM class_change WHERE cause = 'request' AND from_class IS NOT NULL LIMIT 1"
+    moved = "SELECT customer_id FROM class_change WHERE cause = 'refit' AND from_class IS NOT NULL LIMIT 1"
     customer = await value(database, moved)
     (change, *_) = (await admin.get(f"/v1/customers/{customer}/classes/abc/history")).json()["items"]
     me = (await admin.get("/v1/me")).json()["id"]
-    assert (change["breakpoints_id"], change["version"], change["cause"]) == (after["id"], 1, "request")
+    assert (change["breakpoints_id"], change["version"], change["cause"]) == (after["id"], 1, "refit")
     assert (change["actor"], change["correlation_id"]) == (f"user:{me}", "refit-by-hand")
     assert set(change["inputs"]) == {"monetary"}
 

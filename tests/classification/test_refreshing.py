@@ -132,7 +132,7 @@ async def test_customers_that_are_recalculated_can_be_marked_again_without_a_dea
 ) -> None:
     await execute(database, "INSERT INTO dirty_customer VALUES ($1)", customer)
     async with database.transaction() as session:
-        await recalculations._queue(session, "dirty", "request", ["abc"], refit=False)
+        await recalculations.queue(session, "dirty", "request", ["abc"], refit=False)
     async with database.transaction() as session:  # as an import does it: hold, write, mark
         await hold(session, [customer])
         running = asyncio.ensure_future(run_jobs())
