@@ -18,6 +18,7 @@ from app.classification.recalculations import (
 from app.classification.schemes import published
 from app.classification.simulate import run_simulation, simulation_died
 from app.classification.simulations import forget_old
+from app.classification.sweep import run_sweep
 from app.core import clock
 from app.core.db import WriteSession
 from app.core.jobs import Schedule
@@ -71,6 +72,7 @@ HANDLERS: dict[type[Any], Any] = {
     ImportCompleted: on_import,
 }
 JOBS = {
+    "reviews.sweep": run_sweep,
     "recalculations.run": run_recalculation,
     "recalculations.nightly": run_nightly,
     "simulations.run": run_simulation,
@@ -78,6 +80,7 @@ JOBS = {
 }
 DEAD_LETTERS = {"recalculations.run": recalculation_died, "simulations.run": simulation_died}
 SCHEDULES = [
+    Schedule("reviews.sweep", "*/10 * * * *"),
     Schedule("recalculations.nightly", "15 2 * * *"),
     Schedule("simulations.forget", "45 3 * * *"),
 ]

@@ -47,7 +47,12 @@ customer_metrics = Table(
     Column("last_purchase_on", Date, info=_PURCHASES),
     Column("purchase_days", Integer, nullable=False, comment="distinct local days with a purchase", info=_PURCHASES),
     Column("distinct_categories", Integer, comment="counted while a published scheme reads it"),
-    Column("window_first_at", DateTime(timezone=True), comment="the earliest purchase or refund within 365 days"),
+    Column(
+        "window_first_at",
+        DateTime(timezone=True),
+        comment="the earliest purchase or refund within 365 days",
+        info=_PURCHASES,
+    ),
     Column(
         "next_fact_at", DateTime(timezone=True), comment="when the next recorded purchase or refund begins to count"
     ),
@@ -274,6 +279,7 @@ recalculation = Table(
     Column("as_of", DateTime(timezone=True), comment="null: the moment it runs"),
     Column("refit", Boolean, nullable=False),
     Column("publishes", Integer, comment="the version of its one scheme that it puts in force"),
+    Column("held_on", Date, comment="the business day on which classes of a past day stand"),
     Column("cause", Text, nullable=False),
     Column("status", Text, nullable=False, server_default="queued"),
     Column("phase", Text, nullable=False, server_default="metrics"),

@@ -36,7 +36,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.classification.models import customer_metrics, dirty_customer
 from app.core.db import Prepared, WriteSession
 from app.customers.queries import customer_ids_between
-from app.purchases.queries import purchase_totals, purchase_totals_since
+from app.purchases.queries import first_after, purchase_totals, purchase_totals_since
 
 EVALUATION_LOCK = 0x57A7A
 """Advisory lock: shared by whoever evaluates single customers, exclusive for whoever puts breakpoints in force."""
@@ -81,7 +81,7 @@ _MEASURES = [c.name for c in customer_metrics.columns if c.info.get("from") == "
 _SUMS = ("frequency", "monetary", "refunded", "frequency_365d", "monetary_365d", "purchase_days")
 _FIRSTS = ("first_purchase_at", "first_purchase_on")
 _LASTS = ("last_purchase_at", "last_purchase_on")
-assert {*_SUMS, *_FIRSTS, *_LASTS} == {*_MEASURES}
+assert {*_SUMS, *_FIRSTS, *_LASTS, "window_first_at"} == {*_MEASURES}
 
 
 def _fresh(*, ranged: bool) -> CTE:
@@ -109,9 +109,12 @@ def _refresh_some() -> Prepared:
     may be of older facts.
     """
     fresh = _fresh(ranged=False)
-    rows = select(fresh.c.customer_id, *(fresh.c[name] for name in _MEASURES), AS_OF)
-    statement = upsert(customer_metrics).from_select(["customer_id", *_MEASURES, "as_of"], rows)
-    values = {name: statement.excluded[name] for name in [*_MEASURES, "as_of"]}
+    measured = [*_MEASURES, "next_fact_at", "as_of"]
+    rows = select(
+        fresh.c.customer_id, *(fresh.c[name] for name in _MEASURES), first_after(fresh.c.customer_id, AS_OF), AS_OF
+    )
+    statement = upsert(customer_metrics).from_select(["customer_id", *measured], rows)
+    values = {name: statement.excluded[name] for name in measured}
     return Prepared(
         statement.on_conflict_do_update(
             index_elements=["customer_id"], set_={**values, "revision": customer_metrics.c.revision + 1}
@@ -149,7 +152,12 @@ def _move_on() -> Prepared:
             {name: old[name] + new[name] for name in _SUMS}
             | {name: func.least(old[name], new[name]) for name in _FIRSTS}
             | {name: func.greatest(old[name], new[name]) for name in _LASTS}
-            | {"as_of": AS_OF, "revision": old.revision + 1}
+            | {
+                "window_first_at": first_after(old.customer_id, AS_OF - literal(WINDOW, Interval), AS_OF),
+                "next_fact_at": first_after(old.customer_id, AS_OF),
+                "as_of": AS_OF,
+                "revision": old.revision + 1,
+            }
         )
         .where(
             old.customer_id == stored.c.customer_id,

@@ -37,10 +37,14 @@ def business_day(instant: datetime) -> date:
     return instant.astimezone(business_zone()).date()
 
 
+def start_of_day(day: date) -> datetime:
+    """The first instant of a local day, in UTC."""
+    return datetime.combine(day, time.min, business_zone()).astimezone(UTC)
+
+
 def end_of_day(day: date) -> datetime:
     """The last microsecond of a local day, in UTC."""
-    following = datetime.combine(day + timedelta(days=1), time.min, business_zone())
-    return following.astimezone(UTC) - timedelta(microseconds=1)
+    return start_of_day(day + timedelta(days=1)) - timedelta(microseconds=1)
 
 
 def as_of(asked: datetime | date | None) -> datetime | None:

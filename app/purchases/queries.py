@@ -22,6 +22,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     tuple_,
     union_all,
 )
@@ -59,6 +60,7 @@ def purchase_totals(
             func.min(p.occurred_on).label("first_purchase_on"),
             func.max(p.occurred_on).label("last_purchase_on"),
             func.count(distinct(p.occurred_on)).label("purchase_days"),
+            func.min(p.occurred_at).filter(inside).label("window_first_at"),
         )
         .where(who(p.customer_id), p.occurred_at <= as_of, p.base_amount >= 0)
         .group_by(p.customer_id)
@@ -69,6 +71,7 @@ def purchase_totals(
             p.customer_id,
             func.sum(p.base_amount).label("all_time"),
             func.coalesce(func.sum(p.base_amount).filter(inside), 0).label("inside"),
+            func.min(p.occurred_at).filter(inside).label("window_first_at"),
         )
         .where(who(p.customer_id), p.occurred_at <= as_of, p.base_amount < 0)
         .group_by(p.customer_id)
@@ -96,6 +99,7 @@ def _together(bought: Subquery, refunded: Subquery) -> Select[Any]:
         b.first_purchase_on,
         b.last_purchase_on,
         value(b.purchase_days).label("purchase_days"),
+        func.least(b.window_first_at, r.window_first_at).label("window_first_at"),
     ).select_from(bought.outerjoin(refunded, b.customer_id == r.customer_id, full=True))
 
 
@@ -171,6 +175,33 @@ def _happened(after: ColumnElement[Any], up_to: ColumnElement[Any]) -> ColumnEle
         p.occurred_at <= up_to,
         p.occurred_on >= cast(func.timezone("UTC", after), Date) - 1,
         p.occurred_on <= cast(func.timezone("UTC", up_to), Date) + 1,
+    )
+
+
+def first_after(
+    customer_id: ColumnElement[Any], after: ColumnElement[Any], up_to: ColumnElement[Any] | None = None
+) -> ColumnElement[Any]:
+    """When the first purchase or refund in (after, up_to] occurred; NULL without one.
+
+    Two probes of `ix_purchase_metrics`, which goes by local days: the first day with one, the first of that day.
+    """
+    first, p = purchase.alias("first"), purchase.c
+    day = (
+        select(first.c.occurred_on)
+        .where(
+            first.c.customer_id == customer_id,
+            first.c.occurred_at > after,
+            first.c.occurred_on >= cast(func.timezone("UTC", after), Date) - 1,
+            true() if up_to is None else first.c.occurred_at <= up_to,
+        )
+        .order_by(first.c.occurred_on)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return (
+        select(func.min(p.occurred_at))
+        .where(p.customer_id == customer_id, p.occurred_on == day, p.occurred_at > after)
+        .scalar_subquery()
     )
 
 
