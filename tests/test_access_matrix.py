@@ -119,14 +119,18 @@ async def _request(world: World, operation: Operation, scope: str, place: str) -
     """The operation, asked by the user of this scope of a new customer in this place."""
     external = f"C-{uuid.uuid4().hex}"
     customer_id = await world.customer(scope, place, identities=[{"kind": "external", "value": external}])
-    changes = {"value": f"C-{uuid.uuid4().hex}"} if operation.name == "add_identity" else {}
+    await world.prepared(operation.name, customer_id)
+    needed: dict[str, dict[str, Any]] = {
+        "add_identity": {"value": f"C-{uuid.uuid4().hex}"},
+        "put_override": {"expires_at": None},  # the end in its example will have passed some day
+    }
     return partial(
         world.service.send,
         operation.method,
         operation.at(customer_id=customer_id, key="lifecycle"),
         token=world.users[scope][1],
         query=f"kind=external&value={external}" if operation.name == "remove_identity" else "",
-        **operation.options(**changes),
+        **operation.options(**needed.get(operation.name, {})),
     )
 
 

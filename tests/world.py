@@ -69,6 +69,22 @@ class World:
         )
         return customer_id
 
+    async def prepared(self, operation: str, customer_id: str) -> None:
+        """What must be there for the operation to succeed: an override to end, somebody's proposal to decide upon."""
+        status, period = {
+            "end_override": ("active", "tstzrange(now(), NULL)"),
+            "approve_override": ("proposed", "NULL"),
+            "reject_override": ("proposed", "NULL"),
+        }.get(operation, (None, None))
+        if status is not None:
+            await self.service.fetch(
+                "INSERT INTO class_override"
+                " (customer_id, scheme, class, reason, status, period, proposed_by, proposed_at)"
+                f" VALUES ($1, 'lifecycle', 'loyal', 'a contract', $2, {period}, 'user:somebody', now())",
+                UUID(customer_id),
+                status,
+            )
+
 
 @asynccontextmanager
 async def company() -> AsyncIterator[World]:

@@ -6,9 +6,17 @@ from uuid import UUID
 
 from sqlalchemy import delete
 
-from app.classification import refresh
+from app.classification import overrides, refresh
 from app.classification.engine import Cause, evaluate
-from app.classification.models import class_change, customer_class, customer_metrics, dirty_customer, simulation_move
+from app.classification.models import (
+    class_change,
+    class_override,
+    customer_class,
+    customer_metrics,
+    dirty_customer,
+    segment_member,
+    simulation_move,
+)
 from app.classification.recalculations import (
     enqueue_after_import,
     recalculation_died,
@@ -54,8 +62,19 @@ async def on_bulk(session: WriteSession, event: PurchasesImported | CustomersCre
 
 async def on_deletion(session: WriteSession, event: CustomerDeleted) -> None:
     """What was measured and decided goes with the customer."""
-    for table in (customer_metrics, customer_class, class_change, dirty_customer, simulation_move):
+    for table in _OF_A_CUSTOMER:
         await session.execute(delete(table).where(table.c.customer_id == event.customer_id))
+
+
+_OF_A_CUSTOMER = (
+    customer_metrics,
+    customer_class,
+    class_change,
+    class_override,
+    segment_member,
+    simulation_move,
+    dirty_customer,
+)
 
 
 async def on_import(session: WriteSession, event: ImportCompleted) -> None:
@@ -75,6 +94,7 @@ JOBS = {
     "reviews.sweep": run_sweep,
     "recalculations.run": run_recalculation,
     "recalculations.nightly": run_nightly,
+    "overrides.end_expired": overrides.end_expired,
     "simulations.run": run_simulation,
     "simulations.forget": forget_old,
 }
@@ -82,5 +102,6 @@ DEAD_LETTERS = {"recalculations.run": recalculation_died, "simulations.run": sim
 SCHEDULES = [
     Schedule("reviews.sweep", "*/10 * * * *"),
     Schedule("recalculations.nightly", "15 2 * * *"),
+    Schedule("overrides.end_expired", "*/10 * * * *"),
     Schedule("simulations.forget", "45 3 * * *"),
 ]

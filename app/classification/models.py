@@ -156,6 +156,8 @@ class_change = Table(
     Column("cause", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("correlation_id", Text),
+    # Grows at its end only: changes are written in the order of time.
+    Index("ix_class_change_scheme_at", "scheme", "at", "id"),
 )
 
 class_override = Table(
@@ -173,6 +175,7 @@ class_override = Table(
     Column("proposed_at", DateTime(timezone=True), nullable=False),
     Column("decided_by", Text, comment="who approved or rejected"),
     Column("decided_at", DateTime(timezone=True)),
+    Column("rejection", Text, comment="why it was rejected"),
     Column("ended_by", Text),
     CheckConstraint("status IN ('proposed', 'rejected', 'active', 'ended')", name="status"),
     CheckConstraint("(period IS NULL) = (status IN ('proposed', 'rejected'))", name="period"),

@@ -1,24 +1,23 @@
 """SELECTs over classes, changes and breakpoints. What a person can ask starts from what that one may see."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, cast, func, literal, literal_column, select, tuple_
-from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by, distinct_on
+from sqlalchemy import ColumnElement, DateTime, Text, and_, cast, func, literal, literal_column, select
+from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by
 
 from app.classification.engine import Evaluation
-from app.classification.metrics import read_value
 from app.classification.models import (
     breakpoints,
-    class_change,
+    class_override,
     customer_class,
     customer_metrics,
     recalculation,
     scheme,
-    scheme_version,
 )
-from app.classification.schemes import document_adapter, published
+from app.classification.schemes import published
 from app.core import clock
 from app.core.db import ReadSession, Record
 from app.core.errors import NotFound
@@ -56,7 +55,11 @@ async def classes_summary(session: ReadSession, actor: Actor, key: str) -> list[
     )
     if actor.scope(READ) is not Scope.ALL:
         statement = statement.join(customer, customer.c.id == k.customer_id).where(visible_to(actor, READ))
-    rows = await session.all(statement)
+    return with_shares(await session.all(statement))
+
+
+def with_shares(rows: Sequence[Record]) -> list[dict[str, Any]]:
+    """Counts and revenue of classes, with their shares of the whole."""
     customers = sum(row["customers"] for row in rows)
     monetary = sum(row["monetary"] for row in rows)
     return [
@@ -83,62 +86,46 @@ async def current_breakpoints(session: ReadSession, key: str) -> dict[str, Any]:
 
 async def classes_of(session: ReadSession, customer_id: UUID, key: str | None = None) -> list[dict[str, Any]]:
     """A customer's current classes, or the one of a scheme."""
-    k = customer_class.c
-    statement = select(customer_class).where(k.customer_id == customer_id).order_by(k.scheme)
+    k, o = customer_class.c, class_override.c
+    now = literal(clock.business_now(), DateTime(timezone=True))
+    overridden = and_(
+        o.customer_id == k.customer_id, o.scheme == k.scheme, o.status == "active", o.period.contains(now)
+    )
+    statement = (
+        select(customer_class, *override_columns())
+        .select_from(customer_class.outerjoin(class_override, overridden))
+        .where(k.customer_id == customer_id)
+        .order_by(k.scheme)
+    )
     if key is not None:
         statement = statement.where(k.scheme == key)
     evaluation = await published(session)
-    return [_class(row, evaluation) for row in await session.all(statement)]
+    return [as_class(row, evaluation) for row in await session.all(statement)]
 
 
-def _class(row: Record, evaluation: Evaluation) -> dict[str, Any]:
-    return {**row, "score": evaluation.read_score(row["scheme"], row["score"]), "pending": None, "override": None}
+def override_columns() -> list[ColumnElement[Any]]:
+    """What `as_class` shows of the override in force; all null where there is none."""
+    o = class_override.c
+    return [
+        o.class_.label("forced_class"),
+        o.reason.label("forced_reason"),
+        o.expires_at.label("forced_expires_at"),
+        func.lower(o.period).label("forced_since"),
+        o.proposed_by.label("forced_proposed_by"),
+        o.decided_by.label("forced_approved_by"),
+    ]
 
 
-async def classes_at(session: ReadSession, customer_id: UUID, at: datetime) -> list[dict[str, Any]]:
-    """A customer's classes at an instant: of each scheme the last change before it."""
-    h = class_change.c
-    rows = await session.all(
-        select(h.scheme, h.to_class, h.score, h.at.label("since"), h.as_of, h.version, h.breakpoints_id)
-        .ext(distinct_on(h.scheme))
-        .where(h.customer_id == customer_id, h.at <= at)
-        .order_by(h.scheme, h.at.desc(), h.id.desc())
-    )
-    evaluation = await published(session)
-    return [{**_class(row, evaluation), "class": row["to_class"]} for row in rows if row["to_class"] is not None]
-
-
-async def history_of(session: ReadSession, customer_id: UUID, key: str, page: Page) -> dict[str, Any]:
-    """A page of a customer's changes of class, the latest first."""
-    h = class_change.c
-    statement = (
-        select(class_change, scheme_version.c.document)
-        .join(scheme_version, (scheme_version.c.scheme == h.scheme) & (scheme_version.c.version == h.version))
-        .where(h.customer_id == customer_id, h.scheme == key)
-        .order_by(h.at.desc(), h.id.desc())
-        .limit(page.limit + 1)
-    )
-    if (after := page.after()) is not None:
-        statement = statement.where(
-            tuple_(h.at, h.id) < tuple_(literal(datetime.fromisoformat(after[0])), int(after[1]))
-        )
-    rows = await session.all(statement)
-    shown = rows[: page.limit]
-    last = [shown[-1]["at"], shown[-1]["id"]] if shown else []
-    return {
-        "items": [_change(row) for row in shown],
-        "next_cursor": page.next_cursor(rows, last),
-    }
-
-
-def _change(row: Record) -> dict[str, Any]:
-    """A change as people read it, by the document of the version that decided."""
-    document = document_adapter.validate_python(row["document"])
-    inputs = zip(document.metrics, row["inputs"], strict=True)
+def as_class(row: Mapping[str, Any], evaluation: Evaluation) -> dict[str, Any]:
+    """A row of a class and of `override_columns` as people read it."""
+    names = ("class", "reason", "expires_at", "since", "proposed_by", "approved_by")
+    forced = {name: row[f"forced_{name}"] for name in names}
+    pending = {"class": row["pending_class"], "on": row["pending_on"]} if row["pending_class"] else None
     return {
         **row,
-        "score": document.read_score(row["score"]),
-        "inputs": {name: None if value is None else read_value(name, value) for name, value in inputs},
+        "score": evaluation.read_score(row["scheme"], row["score"]),
+        "pending": pending,
+        "override": forced if forced["class"] else None,
     }
 
 

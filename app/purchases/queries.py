@@ -205,6 +205,17 @@ def first_after(
     )
 
 
+def monetary_until(
+    as_of: ColumnElement[Any], who: Callable[[ColumnElement[Any]], ColumnElement[bool]] | None = None
+) -> Select[Any]:
+    """Per customer, purchases minus refunds up to an instant; of these customers or of all who bought."""
+    p = purchase.c
+    statement = select(p.customer_id, func.sum(p.base_amount).label("monetary")).where(p.occurred_at <= as_of)
+    if who is not None:
+        statement = statement.where(who(p.customer_id))
+    return statement.group_by(p.customer_id)
+
+
 def last_recorded_at(customer_id: ColumnElement[Any]) -> ColumnElement[Any]:
     """When, in real time, the customer's latest purchase came to be known here; NULL without one."""
     return select(func.max(purchase.c.created_at)).where(purchase.c.customer_id == customer_id).scalar_subquery()

@@ -1,5 +1,12 @@
 """The routes of classification."""
 
-from app.classification.api import classes, recalculations, schemes, simulations
+from app.classification.api import classes, history, overrides, recalculations, schemes, simulations
 
-routers = [schemes.routes, classes.routes, recalculations.routes, simulations.routes]
+routers = [
+    schemes.routes,
+    classes.routes,
+    history.routes,
+    overrides.routes,
+    recalculations.routes,
+    simulations.routes,
+]

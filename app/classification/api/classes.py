@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Query
 
-from app.classification import explain, measurements, queries, schemes
+from app.classification import explain, history, measurements, queries, schemes
 from app.classification.schemas.classes import ClassHistory, ClassList, ClassOut, ExplanationOut
 from app.classification.schemas.metrics import MetricsOut
 from app.core import clock
@@ -39,7 +39,7 @@ async def list_customer_classes(
     """A customer's classes now, or as they stood at an instant."""
     await document.check_visible(session, actor, customer_id, queries.READ)
     if as_of is not None:
-        return {"items": await queries.classes_at(session, customer_id, as_of)}
+        return {"items": await history.classes_at(session, customer_id, as_of)}
     return {"items": await queries.classes_of(session, customer_id)}
 
 
@@ -63,7 +63,7 @@ async def list_class_changes(
     """How the class came to be: every change and its reason, the latest first."""
     await document.check_visible(session, actor, customer_id, queries.READ)
     await schemes.get(session, key)
-    return await queries.history_of(session, customer_id, key, page)
+    return await history.history_of(session, customer_id, key, page)
 
 
 @routes.get("/customers/{customer_id}/classes/{key}/explanation", response_model=ExplanationOut)

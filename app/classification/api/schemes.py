@@ -6,7 +6,7 @@ from fastapi import Depends, Path
 
 from app.classification import queries, schemes
 from app.classification.engine import Scheme
-from app.classification.schemas.schemes import BreakpointsOut, ClassCounts, SchemeList, SchemeOut
+from app.classification.schemas.schemes import BreakpointsOut, SchemeList, SchemeOut
 from app.core.bounds import Key
 from app.core.http.routes import ReadSession, router
 from app.identity.access import Requires
@@ -15,7 +15,6 @@ from app.identity.actor import Actor
 routes = router(tag="Classification")
 
 CanReadSchemes = Annotated[Actor, Depends(Requires("schemes:read"))]
-CanReadClasses = Annotated[Actor, Depends(Requires("classes:read"))]
 SchemeKey = Annotated[Key, Path(description="scheme key, such as abc")]
 
 
@@ -39,15 +38,6 @@ def _scheme(each: Scheme) -> dict[str, Any]:
         "document": each.document,
         "classes": each.document.class_names,
     }
-
-
-@routes.get("/schemes/{key}/classes", response_model=ClassCounts)
-async def count_classes(actor: CanReadClasses, session: ReadSession, key: SchemeKey) -> object:
-    """Customers and revenue of each class, among the customers you may see; the best class first."""
-    each = await schemes.get(session, key)
-    items = await queries.classes_summary(session, actor, key)
-    order = {name: n for n, name in enumerate(each.document.class_names)}
-    return {"items": sorted(items, key=lambda item: order.get(item["class"], len(order)))}
 
 
 @routes.get("/schemes/{key}/breakpoints", response_model=BreakpointsOut)

@@ -1,0 +1,25 @@
+"""The index that gives a scheme's changes in the order of time.
+
+Revision: 0005
+Follows: 0004
+"""
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+INDEX = "ix_class_change_scheme_at"
+
+
+def upgrade() -> None:
+    # Concurrently: customers go on being classified while it is made.
+    with op.get_context().autocommit_block():
+        op.create_index(INDEX, "class_change", ["scheme", "at", "id"], postgresql_concurrently=True, if_not_exists=True)
+
+
+def downgrade() -> None:
+    with op.get_context().autocommit_block():
+        op.drop_index(INDEX, "class_change", postgresql_concurrently=True, if_exists=True)
