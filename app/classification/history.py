@@ -127,7 +127,8 @@ async def _documents(session: ReadSession, versions: Iterable[tuple[str, int]]) 
 
 def _change(row: Record, document: BaseDocument) -> dict[str, Any]:
     """A change as people read it, by the document of the version that decided."""
-    inputs = zip(document.metrics, row["inputs"], strict=True)
+    # Who left a deleted scheme was not decided upon.
+    inputs = zip(document.metrics, row["inputs"], strict=True) if row["inputs"] else ()
     facts = zip(document.facts, row["facts"] or (), strict=False)
     return {
         **row,
