@@ -97,8 +97,8 @@ def upgrade() -> None:
         "simulation_move",
         sa.Column("customer_id", sa.Uuid(), nullable=False),
         sa.Column("simulation_id", sa.Uuid(), nullable=False),
-        sa.Column("from_class", sa.Text(), nullable=False, comment="empty: in no class"),
-        sa.Column("to_class", sa.Text(), nullable=False, comment="empty: in no class"),
+        sa.Column("from_class", sa.Text(collation="C"), nullable=False, comment="empty: in no class"),
+        sa.Column("to_class", sa.Text(collation="C"), nullable=False, comment="empty: in no class"),
         sa.Column("monetary", sa.Numeric(precision=20, scale=4), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "simulation_id", name=op.f("pk_simulation_move")),
     )
@@ -161,19 +161,13 @@ def upgrade() -> None:
         sa.Column("position", sa.Uuid(), nullable=False, comment="the customer after whom the counted chunk begins"),
         sa.Column("owner_id", sa.Uuid(), nullable=True),
         sa.Column("unit_id", sa.Uuid(), nullable=True),
-        sa.Column("from_class", sa.Text(), nullable=False, comment="empty: in no class"),
-        sa.Column("to_class", sa.Text(), nullable=False, comment="empty: in no class"),
+        sa.Column("from_class", sa.Text(collation="C"), nullable=False, comment="empty: in no class"),
+        sa.Column("to_class", sa.Text(collation="C"), nullable=False, comment="empty: in no class"),
         sa.Column("customers", sa.BigInteger(), nullable=False),
         sa.Column("monetary", sa.Numeric(precision=24, scale=4), nullable=False),
         sa.Column("at_once", sa.BigInteger(), nullable=False, comment="of these, who would move at once"),
         sa.Column("pending", sa.BigInteger(), nullable=False, comment="of these, who would wait for their movement"),
         sa.Column("overridden", sa.BigInteger(), nullable=False, comment="of these, who are held by an override"),
-        sa.ForeignKeyConstraint(
-            ["simulation_id"],
-            ["simulation.id"],
-            name=op.f("fk_simulation_count_simulation_id_simulation"),
-            ondelete="CASCADE",
-        ),
         sa.PrimaryKeyConstraint("simulation_id", "id", name=op.f("pk_simulation_count")),
     )
     op.add_column(
