@@ -36,7 +36,8 @@ def printable(value: str) -> str:
     return value
 
 
-def _within_calendar(value: datetime) -> datetime:
+def within_calendar(value: datetime) -> datetime:
+    """The instant in UTC; ValueError without a zone or outside 1900 to 2200."""
     if value.tzinfo is None:
         raise ValueError("give the instant with its zone, such as 2026-01-02T03:04:05Z")
     try:
@@ -101,7 +102,7 @@ Reference = Annotated[str, StringConstraints(min_length=1, max_length=200, strip
 Paragraph = Annotated[str, StringConstraints(max_length=4000), Printable]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Instant = Annotated[datetime, BeforeValidator(_written_out), AfterValidator(_within_calendar)]
+Instant = Annotated[datetime, BeforeValidator(_written_out), AfterValidator(within_calendar)]
 Day = Annotated[date, BeforeValidator(_written_out), AfterValidator(_day_within_calendar)]
 Flag = Annotated[bool, Field(strict=True)]
 

@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Date, DateTime, Integer, Numeric, Text, Uuid
 from typing_extensions import TypeAliasType
 
-from app.core.bounds import Key, Printable, decimal_in_range, printable
+from app.core.bounds import Key, Printable, decimal_in_range, printable, within_calendar
 from app.core.errors import Invalid
 
 MAX_DEPTH = 8
@@ -285,6 +285,8 @@ def compare(subject: ColumnElement[Any], op: Op, value: Any, pointer: str) -> Co
             raise Invalid.at(at, f"{op} takes a list of values")
         among = subject == any_(literal([_typed(subject, each, at) for each in value], ARRAY(subject.type)))
         return known(among) if op is Op.IN else known(not_(among))
+    if op is Op.WITHIN and isinstance(value, list):
+        return known(_within_one_of(subject, value, pointer))
     if isinstance(value, list):
         raise Invalid.at(at, f"{op} takes one value; use in for a list")
     if op in (Op.WITHIN, Op.CONTAINS):
@@ -309,6 +311,19 @@ def _textual(subject: ColumnElement[Any], op: Op, value: Any, pointer: str) -> C
     if op is Op.CONTAINS:
         return subject.icontains(value, autoescape=True)
     return or_(subject == value, subject.startswith(value + "-", autoescape=True))
+
+
+def _within_one_of(subject: ColumnElement[Any], codes: list[str], pointer: str) -> ColumnElement[bool]:
+    """Within one of many areas: the beginning of the code is looked up, once for each length."""
+    if not codes:
+        raise Invalid.at(f"{pointer}/value", "within takes a code or a list of codes")
+    if not isinstance(subject.type, Text):
+        raise Invalid.at(f"{pointer}/op", "within applies to text")
+    ended = subject.concat("-")
+    by_length: dict[int, list[str]] = {}
+    for code in codes:
+        by_length.setdefault(len(code) + 1, []).append(f"{code}-")
+    return or_(*(func.left(ended, n) == any_(literal(some, ARRAY(Text))) for n, some in by_length.items()))
 
 
 def _typed(subject: ColumnElement[Any], value: Any, pointer: str) -> Any:
@@ -355,6 +370,7 @@ def _instant(value: Any, pointer: str, *, whole_day: bool) -> Any:
         raise Invalid.at(pointer, "an instant is needed, such as 2026-01-02T03:04:05Z") from error
     if whole_day:
         return instant.date()
-    if instant.tzinfo is None:
-        raise Invalid.at(pointer, "give the instant with its zone, such as 2026-01-02T03:04:05Z")
-    return instant
+    try:
+        return within_calendar(instant)
+    except ValueError as error:
+        raise Invalid.at(pointer, str(error)) from error

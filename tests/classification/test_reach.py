@@ -161,7 +161,7 @@ def holds(node: Node, person: dict[str, Any]) -> bool:
         case HasTag():
             return node.tag in person["tags"]
         case HasEvents():
-            return person["frequency"] >= (node.count.gte or 0)
+            return bool(person["frequency"] >= (node.count.gte or 0))
         case MetricIs():
             return compared(person[node.metric], node.op, node.value)
     raise AssertionError(node)

@@ -76,7 +76,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"email": "a@b@c"}, "/body/email"),
     ({"tags": [""]}, "/body/tags/0"),
     ({"tags": ["x"] * 101}, "/body/tags"),
-    ({"custom": {"Store Size": "1"}}, "/body/custom/Store Size/[key]"),
+    ({"custom": {"Store Size": "1"}}, "/body/custom/Store Size"),
     ({"custom": {"size": 12.5}}, "/body/custom/size"),
     ({"custom": {"size": "x" * 1001}}, "/body/custom/size"),
     ({"owner_id": "me"}, "/body/owner_id"),

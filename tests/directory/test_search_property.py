@@ -45,6 +45,7 @@ def one_or_many(names: list[str], values: list[str], subject: str, ordered: list
 LEAVES = (
     one_or_many(METRICS, NUMBERS, "metric", ["lt", "lte", "gt", "gte"])
     | one_or_many(["region", "title"], REGIONS, "field", ["within", "contains"])
+    | leaf("field", ["region"], ["within"], st.lists(st.sampled_from(REGIONS), min_size=1, max_size=3))
     | one_or_many(["name"], NAMES, "field", ["contains"])
     | one_or_many(["abc"], ["A", "B", "C"], "class", [])
     | st.fixed_dictionaries({"tag": st.sampled_from(["fair", "vip", "none"])})
@@ -89,7 +90,8 @@ def compares(op: str, subject: Any, value: Any, read: Callable[[str], Any]) -> b
     if op == "contains":
         return str(value).lower() in str(subject).lower()
     if op == "within":
-        return subject == value or str(subject).startswith(f"{value}-")
+        codes = value if isinstance(value, list) else [value]
+        return any(subject == code or str(subject).startswith(f"{code}-") for code in codes)
     return ORDER[op](read(subject), read(value))
 
 

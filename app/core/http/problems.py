@@ -1,6 +1,6 @@
 """Every failure becomes application/problem+json: no stack, no SQL, nobody else's data."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import asyncpg
@@ -91,8 +91,12 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 async def _on_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    fields = [FieldError(pointer_of(each["loc"]), each["msg"]) for each in error.errors()[:MAX_ERRORS]]
-    return problem_response(request, Invalid("Correct the fields named in errors", errors=fields))
+    messages: dict[str, str] = {}
+    for each in error.errors():
+        location = leading(each["loc"], {"body": error.body}, missing=each["type"] == "missing")
+        messages.setdefault(pointer_of(location), each["msg"])
+    fields = [FieldError(pointer, message) for pointer, message in messages.items()]
+    return problem_response(request, Invalid("Correct the fields named in errors", errors=fields[:MAX_ERRORS]))
 
 
 async def _on_database(request: Request, error: Exception) -> Response:
@@ -116,6 +120,35 @@ class InternalError(Problem):
 def pointer_of(location: Iterable[Any]) -> str:
     """A JSON pointer such as /body/lines/0/amount."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def leading(location: Sequence[Any], value: Any, *, missing: bool) -> tuple[Any, ...]:
+    """The parts of a location that lead to something in the value; the last one may be `missing` there.
+
+    Pydantic also names the member of a union that it tried. Of several ways to read a location, the one that
+    follows its last part and most others is meant.
+    """
+    if location[:1] != ("body",):
+        return tuple(location)
+    known: dict[tuple[int, int], tuple[bool, int, tuple[Any, ...]]] = {}
+
+    def best(n: int, value: Any) -> tuple[bool, int, tuple[Any, ...]]:
+        """Whether the last part is followed, how many parts are, and which."""
+        if n == len(location):
+            return False, 0, ()
+        if (n, id(value)) not in known:
+            part, is_last, there = location[n], n + 1 == len(location), None
+            if isinstance(value, dict) and (part in value or (is_last and missing)):
+                there = best(n + 1, value.get(part))
+            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+                there = best(n + 1, value[part])
+            ways = [best(n + 1, value)]
+            if there is not None:
+                ways.append((is_last or there[0], there[1] + 1, (part, *there[2])))
+            known[n, id(value)] = max(ways, key=lambda way: way[:2])
+        return known[n, id(value)]
+
+    return best(0, value)[2]
 
 
 def install(app: FastAPI) -> None:
