@@ -227,6 +227,46 @@ async def test_rules_of_movement_and_overrides_say_how_many_move_at_once(
     )
 
 
+async def test_a_simulation_reads_whatever_a_document_reads(
+    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs
+) -> None:
+    customers = await population(database)
+    await recalculate(admin, run_jobs, refit=True)
+    await fetch(database, "UPDATE customer SET tags = '{wholesale}' WHERE id = ANY($1::uuid[])", customers[::9])
+    await fetch(database, "UPDATE customer SET region = 'CN-31' WHERE id = ANY($1::uuid[])", customers[::8])
+    conditions: dict[str, Any] = {
+        "tagged": {"tag": "wholesale"},
+        "near": {"field": "region", "op": "within", "value": "CN-31"},
+        "large": {"class": "abc", "op": "eq", "value": "A"},
+        "lately": {"event": "purchase", "within_days": 60, "count": {"gte": 1}},
+    }
+    rules = [{"class": name, "when": when} for name, when in conditions.items()]
+    await draft(database, "lifecycle", 2, rules=rules, default="others", population={}, titles={})
+    now, money = await standing(database, "lifecycle"), await worth(database)
+    found = await simulated(admin, run_jobs, "lifecycle")
+    assert {each["class"] for each in found["outcome"]["classes"] if each["then"]} == {*conditions, "others"}
+    await publish(database, "lifecycle")
+    await recalculate(admin, run_jobs, refit=True, schemes=["lifecycle"])
+    then = await standing(database, "lifecycle")
+    check_outcome(found["outcome"], now, then, money, [*conditions, "others"])
+
+
+async def test_a_static_segment_is_simulated_by_its_members(
+    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs
+) -> None:
+    customers = await population(database, 5)
+    await recalculate(admin, run_jobs, refit=True)
+    await fetch(database, "INSERT INTO scheme (key, title, version) VALUES ('guests', 'Guests', 0)")
+    insert = "INSERT INTO scheme_version (scheme, version, document, status) VALUES ('guests', 1, $1, 'draft')"
+    await fetch(database, insert, {"kind": "static"})
+    member = "INSERT INTO segment_member (customer_id, scheme, added_by) VALUES ($1, 'guests', 'x')"
+    await fetch(database, member, UUID(customers[2]))
+    found = await simulated(admin, run_jobs, "guests", 1)
+    assert {each["class"]: each["then"] for each in found["outcome"]["classes"]} == {"in": 1, None: 4}
+    (mover,) = (await admin.get(f"{PATH}/{found['id']}/customers")).json()["items"]
+    assert (mover["customer_id"], mover["from_class"], mover["to_class"]) == (customers[2], None, "in")
+
+
 async def test_what_cannot_be_simulated_is_named(admin: httpx.AsyncClient, database: Database) -> None:
     await draft(database, "abc")
     path = "/v1/schemes/abc/versions/2/simulations"

@@ -46,8 +46,9 @@ async def simulate_version(
 ) -> object:
     """Compute a version for the whole base in the background; no class and no history is written.
 
-    Whatever its status, a version can be simulated. What the document decides is compared with the classes that
-    stand, or with another version's decisions. Kept for 30 days.
+    Whatever its status, a version can be simulated. What the document decides, from the stored metrics and before its
+    rules of movement, is compared with the classes that stand, or with another version's decisions. Schemes that read
+    this one's classes are not decided anew. Kept for 30 days.
     """
     simulation_id = await simulations.request(
         session, actor, key, n, against=body.against, as_of=clock.as_of(body.as_of), refit=body.refit
