@@ -27,7 +27,7 @@ OPERATIONS = {
 }
 EACH = pytest.mark.parametrize("name", OPERATIONS)
 # Lists that are short by their nature and come whole.
-WHOLE_LISTS = {"list_schemes", "list_permissions", "list_customer_classes", "count_classes", "read_movement"}
+WHOLE_LISTS = {"list_permissions", "list_customer_classes", "count_classes", "read_movement"}
 NO_LISTS = {"read_metrics", "upsert_customers"}  # parts of one answer
 
 
@@ -139,7 +139,7 @@ def _bounded(node: dict[str, Any]) -> bool:
             return bool({"maxLength", "pattern", "enum", "const"} & set(node)) or node.get("format") in fixed
         case "integer" | "number":
             low = "minimum" in node or "exclusiveMinimum" in node
-            return low and ("maximum" in node or "exclusiveMaximum" in node)
+            return "enum" in node or (low and ("maximum" in node or "exclusiveMaximum" in node))
         case "array":
             return "maxItems" in node
         case "object" if "properties" in node:

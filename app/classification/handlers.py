@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import delete
 
 from app.classification import overrides, refresh
+from app.classification.definitions import Fact
 from app.classification.engine import Cause, evaluate
 from app.classification.models import (
     class_change,
@@ -23,14 +24,15 @@ from app.classification.recalculations import (
     run_nightly,
     run_recalculation,
 )
-from app.classification.schemes import published
+from app.classification.retiring import run_emptying
+from app.classification.schemes import current, published
 from app.classification.simulate import run_simulation, simulation_died
 from app.classification.simulations import forget_old
 from app.classification.sweep import run_sweep
 from app.core import clock
 from app.core.db import WriteSession
 from app.core.jobs import Schedule
-from app.customers.events import CustomerCreated, CustomerDeleted, CustomersCreated
+from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted, CustomersCreated
 from app.imports.events import ImportCompleted
 from app.purchases.events import PurchaseRecorded, PurchasesImported
 
@@ -47,6 +49,16 @@ async def on_creation(session: WriteSession, event: CustomerCreated) -> dict[str
     as_of = clock.business_now()
     await refresh.refresh_metrics(session, [event.customer_id], as_of=as_of)
     return await _classes(session, event.customer_id, as_of)
+
+
+async def on_change(session: WriteSession, event: CustomerChanged) -> None:
+    """Classify the one customer again when a scheme reads what changed of its record."""
+    changed = {Fact("field", name) for name in (*event.fields, "updated_at")}
+    read = (await current(session)).facts
+    if read & changed or ("tags" in event.fields and any(fact.kind == "tag" for fact in read)):
+        as_of = clock.business_now()
+        await refresh.refresh_metrics(session, [event.customer_id], as_of=as_of)
+        await _classes(session, event.customer_id, as_of)
 
 
 async def _classes(session: WriteSession, customer_id: UUID, as_of: datetime) -> dict[str, Any]:
@@ -85,12 +97,14 @@ async def on_import(session: WriteSession, event: ImportCompleted) -> None:
 HANDLERS: dict[type[Any], Any] = {
     PurchaseRecorded: on_purchase,
     CustomerCreated: on_creation,
+    CustomerChanged: on_change,
     CustomerDeleted: on_deletion,
     PurchasesImported: on_bulk,
     CustomersCreated: on_bulk,
     ImportCompleted: on_import,
 }
 JOBS = {
+    "schemes.empty": run_emptying,
     "reviews.sweep": run_sweep,
     "recalculations.run": run_recalculation,
     "recalculations.nightly": run_nightly,

@@ -10,12 +10,10 @@ from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by
 
 from app.classification.engine import Evaluation
 from app.classification.models import (
-    breakpoints,
     class_override,
     customer_class,
     customer_metrics,
     recalculation,
-    scheme,
 )
 from app.classification.schemes import published
 from app.core import clock
@@ -72,16 +70,6 @@ def with_shares(rows: Sequence[Record]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
-
-
-async def current_breakpoints(session: ReadSession, key: str) -> dict[str, Any]:
-    """The breakpoints in force. Raises `NotFound` before the first fit."""
-    row = await session.first(
-        select(breakpoints).join(scheme, scheme.c.breakpoints_id == breakpoints.c.id).where(scheme.c.key == key)
-    )
-    if row is None:
-        raise NotFound(f"{key} has no breakpoints yet; ask for a recalculation with refit")
-    return dict(row)
 
 
 async def classes_of(session: ReadSession, customer_id: UUID, key: str | None = None) -> list[dict[str, Any]]:

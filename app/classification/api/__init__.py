@@ -1,9 +1,10 @@
 """The routes of classification."""
 
-from app.classification.api import classes, history, overrides, recalculations, schemes, simulations
+from app.classification.api import classes, history, overrides, recalculations, schemes, simulations, versions
 
 routers = [
     schemes.routes,
+    versions.routes,
     classes.routes,
     history.routes,
     overrides.routes,

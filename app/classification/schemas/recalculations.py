@@ -33,6 +33,7 @@ class RecalculationOut(Out):
     schemes: list[str]
     as_of: datetime | None
     refit: bool
+    publishes: int | None = Field(description="the version of its scheme that it puts in force")
     cause: str
     processed: Count | None
     total: Count | None

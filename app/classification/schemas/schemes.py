@@ -1,30 +1,70 @@
 """Schemes and what the population decided of them."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StringConstraints
 
 from app.classification.definitions import Document
-from app.core.bounds import Count, Money, Out
+from app.classification.definitions.document import Freshness
+from app.core.bounds import Count, In, Line, Money, Out, Printable
+
+# Shorter than other keys: names of columns are made of them.
+SchemeKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Note = Annotated[str, StringConstraints(max_length=1000), Printable]
+
+DOCUMENT: dict[str, Any] = {
+    "kind": "rules",
+    "rules": [{"class": "large", "when": {"metric": "monetary", "op": "gte", "value": "10000"}}],
+    "default": "small",
+}
+
+
+class SchemeIn(In):
+    """A new scheme: its first version, as a draft. The key names it for ever, also after it was deleted."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"key": "size", "title": "Size", "document": DOCUMENT, "note": "first try"}]}
+    )
+
+    key: SchemeKey
+    title: Line
+    document: Document
+    note: Note | None = None
+
+
+class SchemePatch(In):
+    """Another title for a scheme."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Size of the business"}]})
+
+    title: Line
 
 
 class SchemeOut(Out):
-    """A published scheme: its document says everything."""
+    """A scheme: its document in force says everything; before the first publication, its latest draft."""
 
     key: str
     title: str
-    version: int
-    document: Document
+    version: Count = Field(description="the version in force; 0 before the first")
+    latest_version: Count | None
+    status: Literal["draft", "published", "retired"]
+    document: Document | None = Field(description="null when it is not valid any more: see error")
     classes: list[str] = Field(description="best first, as the document lists them")
+    freshness: list[Freshness] = Field(description="what changes its answers: events, the clock, the population")
+    error: str | None = Field(description="why it cannot be evaluated; its classes stand as they were")
+    stale_since: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    retired_at: datetime | None
 
 
-class SchemeList(Out):
-    """All schemes; there are few."""
+class SchemePage(Out):
+    """A page of schemes, the oldest first."""
 
     items: list[SchemeOut]
-    next_cursor: None = None
+    next_cursor: str | None
 
 
 class ClassCount(Out):
@@ -46,6 +86,22 @@ class ClassCounts(Out):
     next_cursor: None = None
 
 
+class EdgeOut(Out):
+    """One breakpoint, before and after."""
+
+    name: str
+    before: str | None
+    after: str | None
+    change: str | None
+
+
+class DriftOut(Out):
+    """How far the breakpoints moved, and how many customers they decide otherwise than the ones before them."""
+
+    edges: list[EdgeOut]
+    moved: Count | None
+
+
 class BreakpointsOut(Out):
     """What the population decided: exact decimals under the document's own names."""
 
@@ -56,3 +112,12 @@ class BreakpointsOut(Out):
     population: Count
     values: dict[str, Any]
     fitted_at: datetime
+    previous_id: UUID | None
+    drift: DriftOut | None = Field(description="against the breakpoints before them, of the same version")
+
+
+class BreakpointsPage(Out):
+    """A page of a scheme's breakpoints, the latest first."""
+
+    items: list[BreakpointsOut]
+    next_cursor: str | None
