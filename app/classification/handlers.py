@@ -41,7 +41,12 @@ async def on_purchase(session: WriteSession, event: PurchaseRecorded) -> dict[st
     """Move the customer's metrics on and classify it again, in the transaction of the purchase."""
     as_of = clock.business_now()
     await refresh.follow_purchase(session, event.customer_id, event.purchase_id, as_of=as_of)
-    return await _classes(session, event.customer_id, as_of)
+    return await _classes(session, event.customer_id, as_of, is_correction=_corrects(event, as_of))
+
+
+def _corrects(event: PurchaseRecorded, as_of: datetime) -> bool:
+    """A refund, and what is recorded after its day, put right what was decided upon before."""
+    return event.kind == "refund" or clock.business_day(event.occurred_at) < clock.business_day(as_of)
 
 
 async def on_creation(session: WriteSession, event: CustomerCreated) -> dict[str, Any]:
@@ -61,8 +66,11 @@ async def on_change(session: WriteSession, event: CustomerChanged) -> None:
         await _classes(session, event.customer_id, as_of)
 
 
-async def _classes(session: WriteSession, customer_id: UUID, as_of: datetime) -> dict[str, Any]:
-    cause = Cause("event", session.principal, session.correlation_id)
+async def _classes(
+    session: WriteSession, customer_id: UUID, as_of: datetime, *, is_correction: bool = False
+) -> dict[str, Any]:
+    name = "correction" if is_correction else "event"
+    cause = Cause(name, session.principal, session.correlation_id, correction=is_correction)
     outcome = await evaluate(session, await published(session), [customer_id], as_of=as_of, cause=cause)
     return {"classes": outcome.classes.get(customer_id, {})}
 

@@ -12,6 +12,7 @@ from app.classification.models import scheme, scheme_version
 from app.classification.schemes import TOPIC, document_adapter
 from app.core.db import Database
 from app.core.invalidation import announce
+from app.core.jobs import enqueue
 
 RunJobs = Callable[[], Awaitable[None]]
 
@@ -69,9 +70,9 @@ async def announced(database: Database, customer: str, key: str, name: str) -> l
     return [row["payload"] for row in rows]
 
 
-async def on_day(client: httpx.AsyncClient, run_jobs: RunJobs, today: Callable[[date], None], day: date) -> None:
-    """Put the business clock to a day and let time's work be done: everybody is looked at."""
+async def on_day(database: Database, run_jobs: RunJobs, today: Callable[[date], None], day: date) -> None:
+    """Put the business clock to a day and let the sweep come."""
     today(day)
-    answer = await client.post("/v1/recalculations", json={})
-    assert answer.status_code == 202, answer.text
+    async with database.transaction() as session:
+        await enqueue(session, "reviews.sweep", {})
     await run_jobs()

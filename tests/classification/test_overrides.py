@@ -280,12 +280,12 @@ async def test_an_override_gives_way_by_itself_when_its_time_is_over(
             "SELECT next_review_at FROM customer_metrics WHERE customer_id = $1", customer
         )
     assert review <= datetime.fromisoformat(made["expires_at"])
-    await on_day(admin, run_jobs, today, TODAY + timedelta(days=29))
+    await on_day(database, run_jobs, today, TODAY + timedelta(days=29))
     assert (await standing(admin, customer, KEY))["class"] == "gold"
-    await on_day(admin, run_jobs, today, TODAY + timedelta(days=31))
+    await on_day(database, run_jobs, today, TODAY + timedelta(days=31))
     now = await standing(admin, customer, KEY)
     assert (now["class"], now["override"]) == ("bronze", None)
-    assert (await changes(admin, customer, KEY))[-1][:2] == ("gold", "bronze")
+    assert (await changes(admin, customer, KEY))[-1] == ("gold", "bronze", "clock")
 
 
 async def test_an_override_whose_time_is_over_counts_as_ended_before_and_after_the_job(
