@@ -57,6 +57,11 @@ class Evaluation:
     def schemes(self) -> list[Scheme]:
         return [each for level in self.levels for each in level]
 
+    @property
+    def counts_categories(self) -> bool:
+        """Whether some scheme reads the number of categories, which is not counted for nothing."""
+        return any("distinct_categories" in each.document.metrics for each in self.schemes)
+
     def read_score(self, key: str, score: int | None) -> dict[str, Any] | None:
         """A stored score as people read it; None for kinds without scores and schemes no longer published."""
         return next((each.document.read_score(score) for each in self.schemes if each.key == key), None)

@@ -106,6 +106,10 @@ def _gap_ratio(source: Source) -> ColumnElement[Any]:
     return cast(_recency(source) / func.nullif(_mean_gap(source), 0), Numeric(20, 6))
 
 
+def _distinct_categories(source: Source) -> ColumnElement[Any]:
+    return case((source.row.c.frequency > 0, func.cardinality(source.row.c.categories)))
+
+
 _SINCE_LAST, _SINCE_FIRST = Age("last_purchase_on"), Age("first_purchase_on")
 _IN_GAPS = Ratio("recency_days", "mean_gap_days")
 _YEAR = Window("window_first_at")
@@ -129,6 +133,7 @@ METRICS: dict[str, Metric] = {
         Metric("first_purchase_at", "instant", "event", "first purchase", _stored("first_purchase_at")),
         Metric("last_purchase_at", "instant", "event", "last purchase", _stored("last_purchase_at")),
         Metric("tenure_days", "days", "clock", "days since the first purchase", _tenure, turns=_SINCE_FIRST),
+        Metric("distinct_categories", "count", "event", "categories bought from", _distinct_categories),
         Metric("refund_rate", "ratio", "event", "share of purchases given back", _refund_rate),
         Metric("mean_gap_days", "days", "population", "usual days between purchases", _mean_gap, (MEDIAN_GAP,)),
         Metric("gap_ratio", "ratio", "clock", "silence, in usual gaps", _gap_ratio, (MEDIAN_GAP,), _IN_GAPS),

@@ -46,7 +46,11 @@ customer_metrics = Table(
     Column("first_purchase_on", Date, info=_PURCHASES),
     Column("last_purchase_on", Date, info=_PURCHASES),
     Column("purchase_days", Integer, nullable=False, comment="distinct local days with a purchase", info=_PURCHASES),
-    Column("distinct_categories", Integer, comment="counted while a published scheme reads it"),
+    Column(
+        "categories",
+        ARRAY(Text),
+        comment="categories bought; null until a published scheme asks for their number",
+    ),
     Column(
         "window_first_at",
         DateTime(timezone=True),

@@ -215,6 +215,7 @@ class _Run:
             return
         for phase in PHASES[PHASES.index(self.phase) :]:
             if phase == "metrics":
+                await self._load()
                 await self._sweep(phase, self._measure)
             elif phase == "fit":
                 await self._fit()
@@ -278,8 +279,9 @@ class _Run:
             await self._load()
         return await self._carry(attempt)
 
-    async def _measure(self, session: WriteSession, chunk: refresh.Range, _: Evaluation) -> int:
-        await refresh.refresh_metrics(session, chunk, as_of=self.as_of)
+    async def _measure(self, session: WriteSession, chunk: refresh.Range, evaluation: Evaluation) -> int:
+        categories = evaluation.counts_categories
+        await refresh.refresh_metrics(session, chunk, as_of=self.as_of, categories=categories)
         return 0
 
     async def _classify(self, session: WriteSession, chunk: refresh.Range, evaluation: Evaluation) -> int:

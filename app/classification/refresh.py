@@ -7,7 +7,7 @@ raises its `revision`, so that whoever computed from an older row can notice.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -16,11 +16,13 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     DateTime,
+    FromClause,
     Integer,
     Interval,
     and_,
     any_,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -36,7 +38,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.classification.models import customer_metrics, dirty_customer
 from app.core.db import Prepared, WriteSession
 from app.customers.queries import customer_ids_between
-from app.purchases.queries import first_after, purchase_totals, purchase_totals_since
+from app.purchases.categories import NONE, categories_bought, categories_with
+from app.purchases.queries import first_after, has_entered, purchase_totals, purchase_totals_since
 
 EVALUATION_LOCK = 0x57A7A
 """Advisory lock: shared by whoever evaluates single customers, exclusive for whoever puts breakpoints in force."""
@@ -84,21 +87,21 @@ _LASTS = ("last_purchase_at", "last_purchase_on")
 assert {*_SUMS, *_FIRSTS, *_LASTS, "window_first_at"} == {*_MEASURES}
 
 
-def _fresh(*, ranged: bool) -> CTE:
+def _fresh(*, ranged: bool, categories: bool) -> CTE:
     """The metrics of the customers in scope, from the facts up to `as_of`; zeros for those without any."""
     ids = customer_ids_between(AFTER, UP_TO) if ranged else select(func.unnest(IDS).label("id"))
     who = ids.subquery("who")
-    totals = purchase_totals(AS_OF, WINDOW_FROM, lambda customer_id: within(customer_id, ranged=ranged)).subquery(
-        "totals"
-    )
+    in_scope = partial(within, ranged=ranged)
+    totals = purchase_totals(AS_OF, WINDOW_FROM, in_scope).subquery("totals")
     columns = [
         (func.coalesce(totals.c[name], 0) if name in _SUMS else totals.c[name]).label(name) for name in _MEASURES
     ]
-    return (
-        select(who.c.id.label("customer_id"), *columns)
-        .select_from(who.outerjoin(totals, totals.c.customer_id == who.c.id))
-        .cte("fresh")
-    )
+    rows: FromClause = who.outerjoin(totals, totals.c.customer_id == who.c.id)
+    if categories:
+        bought = categories_bought(AS_OF, in_scope).subquery("bought_categories")
+        rows = rows.outerjoin(bought, bought.c.customer_id == who.c.id)
+        columns.append(func.coalesce(bought.c.categories, NONE).label("categories"))
+    return select(who.c.id.label("customer_id"), *columns).select_from(rows).cte("fresh")
 
 
 @lru_cache
@@ -108,11 +111,9 @@ def _refresh_some() -> Prepared:
     They must be held. Who was dirty no longer is, and nothing else takes a mark away: while it stands, the stored row
     may be of older facts.
     """
-    fresh = _fresh(ranged=False)
-    measured = [*_MEASURES, "next_fact_at", "as_of"]
-    rows = select(
-        fresh.c.customer_id, *(fresh.c[name] for name in _MEASURES), first_after(fresh.c.customer_id, AS_OF), AS_OF
-    )
+    fresh = _fresh(ranged=False, categories=True)
+    measured = [*_MEASURES, "categories", "next_fact_at", "as_of"]
+    rows = select(fresh, first_after(fresh.c.customer_id, AS_OF), AS_OF)
     statement = upsert(customer_metrics).from_select(["customer_id", *measured], rows)
     values = {name: statement.excluded[name] for name in measured}
     return Prepared(
@@ -154,6 +155,7 @@ def _move_on() -> Prepared:
             | {name: func.greatest(old[name], new[name]) for name in _LASTS}
             | {
                 "window_first_at": first_after(old.customer_id, AS_OF - literal(WINDOW, Interval), AS_OF),
+                "categories": case((old.categories.is_not(None), _categories_since(stored))),
                 "next_fact_at": first_after(old.customer_id, AS_OF),
                 "as_of": AS_OF,
                 "revision": old.revision + 1,
@@ -168,6 +170,11 @@ def _move_on() -> Prepared:
     )
 
 
+def _categories_since(stored: CTE) -> ColumnElement[Any]:
+    old = customer_metrics.c
+    return categories_with(old.categories, old.customer_id, has_entered(stored.c.as_of, PURCHASE_ID, AS_OF))
+
+
 def _breakpoints_stay() -> ColumnElement[Any]:
     """In passing, holds off new breakpoints until the transaction ends (see `engine.exclude_evaluation`).
 
@@ -177,11 +184,12 @@ def _breakpoints_stay() -> ColumnElement[Any]:
 
 
 @lru_cache
-def _refresh_range() -> Prepared:
+def _refresh_range(*, categories: bool) -> Prepared:
     """A chunk of everybody: only what differs is written, and only over the revision that was compared."""
-    fresh = _fresh(ranged=True)
+    fresh = _fresh(ranged=True, categories=categories)
     old = customer_metrics.alias("old")
-    differs = or_(old.c.customer_id.is_(None), *(old.c[n].is_distinct_from(fresh.c[n]) for n in _MEASURES))
+    measured = [*_MEASURES, *(["categories"] if categories else [])]
+    differs = or_(old.c.customer_id.is_(None), *(old.c[n].is_distinct_from(fresh.c[n]) for n in measured))
     changed = (
         select(fresh, old.c.revision)
         .select_from(fresh.outerjoin(old, old.c.customer_id == fresh.c.customer_id))
@@ -190,7 +198,7 @@ def _refresh_range() -> Prepared:
     )
     updated = (
         update(customer_metrics)
-        .values({name: changed.c[name] for name in _MEASURES} | {"as_of": AS_OF, "revision": changed.c.revision + 1})
+        .values({name: changed.c[name] for name in measured} | {"as_of": AS_OF, "revision": changed.c.revision + 1})
         .where(
             customer_metrics.c.customer_id == changed.c.customer_id, customer_metrics.c.revision == changed.c.revision
         )
@@ -201,8 +209,8 @@ def _refresh_range() -> Prepared:
     inserted = (
         upsert(customer_metrics)
         .from_select(
-            ["customer_id", *_MEASURES, "as_of"],
-            select(changed.c.customer_id, *(changed.c[name] for name in _MEASURES), AS_OF).where(new),
+            ["customer_id", *measured, "as_of"],
+            select(changed.c.customer_id, *(changed.c[name] for name in measured), AS_OF).where(new),
         )
         .on_conflict_do_nothing()
         .returning(customer_metrics.c.customer_id)
@@ -225,9 +233,12 @@ async def plan_for_many(session: WriteSession) -> None:
     )
 
 
-async def refresh_metrics(session: WriteSession, scope: Scope, *, as_of: datetime) -> None:
-    """Bring the stored metrics of these customers up to the facts as of an instant; customers named must be held."""
-    statement = _refresh_range() if isinstance(scope, Range) else _refresh_some()
+async def refresh_metrics(session: WriteSession, scope: Scope, *, as_of: datetime, categories: bool = False) -> None:
+    """Bring the stored metrics of these customers up to the facts as of an instant; customers named must be held.
+
+    Categories are counted of customers named; of everybody only when asked, since it doubles the work.
+    """
+    statement = _refresh_range(categories=categories) if isinstance(scope, Range) else _refresh_some()
     await session.all(statement, {"as_of": as_of, "window_from": as_of - WINDOW, **scope_params(scope)})
 
 

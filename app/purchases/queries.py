@@ -167,6 +167,14 @@ def purchase_totals_since(
     )
 
 
+def has_entered(
+    since: ColumnElement[Any], recorded: BindParameter[Any], as_of: BindParameter[Any]
+) -> ColumnElement[bool]:
+    """The facts that count as of `as_of` and did not as of `since`, when one `recorded` purchase was not there."""
+    p = purchase.c
+    return or_(_happened(since, as_of), and_(p.id == recorded, p.occurred_at <= as_of))
+
+
 def _happened(after: ColumnElement[Any], up_to: ColumnElement[Any]) -> ColumnElement[bool]:
     """What happened in (after, up_to]. The index goes by local days, which begin within a day of UTC's."""
     p = purchase.c

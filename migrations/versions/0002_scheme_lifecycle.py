@@ -213,7 +213,10 @@ def upgrade() -> None:
     op.add_column(
         "customer_metrics",
         sa.Column(
-            "distinct_categories", sa.Integer(), nullable=True, comment="counted while a published scheme reads it"
+            "categories",
+            postgresql.ARRAY(sa.Text()),
+            nullable=True,
+            comment="categories bought; null until a published scheme asks for their number",
         ),
     )
     op.add_column(
@@ -335,7 +338,7 @@ def downgrade() -> None:
     op.drop_column("customer_metrics", "probability_alive")
     op.drop_column("customer_metrics", "next_fact_at")
     op.drop_column("customer_metrics", "window_first_at")
-    op.drop_column("customer_metrics", "distinct_categories")
+    op.drop_column("customer_metrics", "categories")
     op.drop_column("customer_class", "overridden")
     op.drop_column("customer_class", "pending_on")
     op.drop_column("customer_class", "pending_class")

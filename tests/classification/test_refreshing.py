@@ -17,6 +17,7 @@ from app.core import clock
 from app.core.db import Database, WriteSession
 from app.customers.queries import hold
 from tests.classification.population import NOON, RunJobs
+from tests.classification.test_following import rows_of
 
 NO_PURCHASE = UUID(int=0)
 EVERYBODY = refresh.Range(refresh.NOBODY, UUID(int=2**128 - 1))
@@ -150,3 +151,28 @@ async def test_customers_that_are_recalculated_can_be_marked_again_without_a_dea
     async with database.connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM dirty_customer") == 0
         assert await connection.fetchval("SELECT max(starts) FROM job") == 1
+
+
+async def test_categories_are_counted_once_each_and_followed(admin: httpx.AsyncClient, database: Database) -> None:
+    customer = (await admin.post("/v1/customers", json={"name": "reader"})).json()["id"]
+
+    async def counted() -> str | None:
+        items = (await admin.get(f"/v1/customers/{customer}/metrics")).json()["items"]
+        return next(item["value"] for item in items if item["name"] == "distinct_categories")
+
+    async def buy(*categories: str | None, kind: str = "purchase") -> None:
+        lines = [{"amount": "1", "quantity": "1", "category": category} for category in categories]
+        body = {"occurred_at": "2020-01-02T03:04:05Z", "amount": str(len(lines)), "kind": kind, "lines": lines}
+        answer = await admin.post(f"/v1/customers/{customer}/purchases", json=body)
+        assert answer.status_code == 201, answer.text
+
+    assert await counted() is None
+    await buy(None)
+    assert await counted() == "0"
+    await buy("tea", "tea", "coffee")
+    await buy("coffee", None)
+    assert await counted() == "2"
+    await buy("wine", kind="refund")
+    assert await counted() == "2"
+    stored = await rows_of(database, f"SELECT categories FROM customer_metrics WHERE customer_id = '{customer}'")
+    assert stored == [(["coffee", "tea"],)]
