@@ -16,6 +16,8 @@ from sqlalchemy import select
 from app import features
 from app.classification import queries as classification
 from app.classification import recalculations
+from app.classification.predictions import queries as predicted
+from app.classification.predictions import requests as predictions
 from app.core.db import Database, ReadSession
 from app.core.invalidation import Listener
 from app.core.jobs import FINISHED, job
@@ -101,6 +103,23 @@ async def recalculate(
             return await classification.one_recalculation(session, wanted)
 
         return await _watch(database, "Recalculating", state, console)
+
+
+async def predict(url: str, settings: Settings, *, as_of: datetime | None, console: Console) -> State:
+    """Fit the prediction models, write what they expect of everybody, and wait for the classes that follow."""
+    async with working(url, settings) as database:
+        async with database.transaction() as session:
+            wanted = await predictions.request(session, SYSTEM, as_of=as_of)
+
+        async def state(session: ReadSession) -> State:
+            return await predicted.one_prediction(session, wanted)
+
+        ended = await _watch(database, "Predicting", state, console)
+        if ended["status"] == "completed":
+            await settle(database, console)
+    if ended["error"] or ended["reason"]:
+        console.print(f"[red]{ended['error']}[/]" if ended["error"] else f"Not estimable: {ended['reason']}")
+    return ended
 
 
 async def settle(database: Database, console: Console) -> None:

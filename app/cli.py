@@ -1,4 +1,4 @@
-"""The command line: serve, work, migrate, import, recalculate, and the demonstration."""
+"""The command line: serve, work, migrate, import, recalculate, predict, and the demonstration."""
 
 import asyncio
 import json
@@ -234,6 +234,22 @@ def recalculate(
     instant = _end_of(as_of.date()) if as_of else None
     with _database(settings, share=True) as url:
         ended = _run(bulk.recalculate(url, settings, schemes or [], as_of=instant, refit=refit, console=console))
+    raise SystemExit(0 if ended["status"] == "completed" else 1)
+
+
+@cli.command()
+def predict(
+    as_of: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The end of this day; now when left out.")
+    ] = None,
+    data: DataOption = None,
+    today: TodayOption = None,
+) -> None:
+    """Predict of every customer whether it still buys, how often and for how much (extra: predict)."""
+    settings = _settings(data=data, today=today)
+    instant = _end_of(as_of.date()) if as_of else None
+    with _database(settings, share=True) as url:
+        ended = _run(bulk.predict(url, settings, as_of=instant, console=console))
     raise SystemExit(0 if ended["status"] == "completed" else 1)
 
 

@@ -103,6 +103,7 @@ async def made(service: Service, name: str) -> str:
         "api_key_id": ("/v1/api-keys", {"body": {"name": unique, "permissions": {}}}),
         "recalculation_id": ("/v1/recalculations", {"body": {}}),
         "simulation_id": ("/v1/schemes/lifecycle/versions/1/simulations", {"body": {}}),
+        "prediction_id": ("/v1/predictions", {"body": {}}),
         "import_id": ("/v1/imports", OPERATIONS["start_import"].options()),
     }
     path, options = requests[name]

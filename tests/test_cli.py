@@ -154,7 +154,7 @@ def test_import_and_recalculate_report_what_they_did(folder: Path, tmp_path: Pat
 
 
 def test_every_command_has_help() -> None:
-    commands = ("serve", "worker", "migrate", "import", "recalculate", "openapi", "demo")
+    commands = ("serve", "worker", "migrate", "import", "recalculate", "predict", "openapi", "demo")
     listed = strata("--help", folder=Path("unused"))
     assert all(command in listed.stdout for command in commands)
 

@@ -18,6 +18,8 @@ from app.classification.models import (
     segment_member,
     simulation_move,
 )
+from app.classification.predictions.requests import run_weekly
+from app.classification.predictions.run import prediction_died, run_prediction
 from app.classification.recalculations import (
     enqueue_after_import,
     recalculation_died,
@@ -116,14 +118,21 @@ JOBS = {
     "reviews.sweep": run_sweep,
     "recalculations.run": run_recalculation,
     "recalculations.nightly": run_nightly,
+    "predictions.fit": run_prediction,
+    "predictions.weekly": run_weekly,
     "overrides.end_expired": overrides.end_expired,
     "simulations.run": run_simulation,
     "simulations.forget": forget_old,
 }
-DEAD_LETTERS = {"recalculations.run": recalculation_died, "simulations.run": simulation_died}
+DEAD_LETTERS = {
+    "recalculations.run": recalculation_died,
+    "predictions.fit": prediction_died,
+    "simulations.run": simulation_died,
+}
 SCHEDULES = [
     Schedule("reviews.sweep", "*/10 * * * *"),
     Schedule("recalculations.nightly", "15 2 * * *"),
+    Schedule("predictions.weekly", "45 2 * * 0"),
     Schedule("overrides.end_expired", "*/10 * * * *"),
     Schedule("simulations.forget", "45 3 * * *"),
 ]

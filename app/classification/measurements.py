@@ -7,8 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Date, Numeric, Text, cast, literal, select
 
-from app.classification.metrics import MEDIAN_GAP, METRICS, Source
+from app.classification.metrics import MEDIAN_GAP, METRICS, PREDICTED, Source
 from app.classification.models import breakpoints, customer_metrics, scheme
+from app.classification.predictions.queries import why_absent
 from app.core import clock
 from app.core.bounds import money_text, plain_decimal
 from app.core.db import ReadSession
@@ -41,12 +42,15 @@ async def of_customer(session: ReadSession, customer_id: UUID, as_of: datetime) 
             m.c.customer_id == customer_id
         )
     )
+    absent = found is None or any(found[name] is None for name in PREDICTED)
+    notes = await why_absent(session) if absent else {}
     items = [
         {
             "name": name,
             "title": metric.title,
             "unit": metric.unit,
             "value": _readable(found[name] if found else None, metric.unit),
+            "note": notes.get(name) if found is None or found[name] is None else None,
         }
         for name, metric in METRICS.items()
     ]

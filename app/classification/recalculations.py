@@ -93,6 +93,11 @@ async def enqueue_after_import(session: WriteSession, event: ImportCompleted) ->
         await queue(session, "all", cause, wanting, refit=True, phase="fit")
 
 
+async def enqueue_after_prediction(session: WriteSession) -> None:
+    """Classify again those of whom something else is expected now."""
+    await queue(session, "dirty", "refit", (await schemes.current(session)).keys, refit=False)
+
+
 async def run_nightly(context: JobContext) -> None:
     """Fit what is due, and what could not be fitted before; time itself is the business of the sweep."""
     async with context.database.transaction(correlation_id=context.correlation_id) as session:

@@ -1,6 +1,15 @@
 """The routes of classification."""
 
-from app.classification.api import classes, history, overrides, recalculations, schemes, simulations, versions
+from app.classification.api import (
+    classes,
+    history,
+    overrides,
+    predictions,
+    recalculations,
+    schemes,
+    simulations,
+    versions,
+)
 
 routers = [
     schemes.routes,
@@ -9,5 +18,6 @@ routers = [
     history.routes,
     overrides.routes,
     recalculations.routes,
+    predictions.routes,
     simulations.routes,
 ]

@@ -19,6 +19,8 @@ from app.classification.predictions.maximum import Estimate, Floats, maximise, w
 
 NAMES = ("r", "alpha", "a", "b")
 ASIDE = 1e-6
+MAX_TERMS = 20_000
+PRECISION = 1e-15
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,20 @@ def probability_alive(model: BgNbd, repeats: Floats, recency: Floats, age: Float
     return alive
 
 
+def _hypergeometric(first: float, second: float, third: Floats, z: Floats) -> Floats:
+    """Gauss's 2F1 for 0 <= z < 1. SciPy's overflows at whole numbers; there its series is summed term by term."""
+    found: Floats = np.asarray(hyp2f1(first, second, third, z))
+    broken = ~np.isfinite(found)
+    term, total = np.ones(np.count_nonzero(broken)), np.ones(np.count_nonzero(broken))
+    for n in range(MAX_TERMS if len(term) else 0):
+        term = term * (first + n) * (second + n) / ((third[broken] + n) * (n + 1)) * z[broken]
+        total = total + term
+        if np.all(np.abs(term) <= PRECISION * np.abs(total)):
+            break
+    found[broken] = total
+    return found
+
+
 def expected_purchases(model: BgNbd, horizon: float, repeats: Floats, recency: Floats, age: Floats) -> Floats:
     """Purchase days that each customer is expected to have in the next `horizon` weeks; equation 10 of the paper.
 
@@ -125,7 +141,7 @@ def expected_purchases(model: BgNbd, horizon: float, repeats: Floats, recency: F
         b += 2 * ASIDE
     passed = horizon / (alpha + age + horizon)
     scale = a + b + repeats - 1
-    series = hyp2f1(a + b - 1 - r, a - 1, scale, passed)
+    series = _hypergeometric(a + b - 1 - r, a - 1, scale, passed)
     while_alive = scale / (a - 1) * (1 - (1 - passed) ** (a - 1) * series)
     # Rounding may lead a hair out of what is possible: fewer than none, more than without anybody leaving.
     most = (r + repeats) / (alpha + age) * horizon

@@ -41,13 +41,13 @@ class Histories:
 
     @classmethod
     def together(cls, parts: list["Histories"]) -> "Histories":
-        """Parts of a population as one."""
-        return cls(
-            *(
-                np.concatenate([getattr(part, name) for part in parts])
-                for name in ("repeats", "recency", "age", "spend", "customers")
-            )
-        )
+        """Parts of a population as one, in an order of its own: however it was cut, sums come out the same."""
+        columns = [np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__]
+        repeats, recency, age, spend, customers = (column[np.lexsort(columns[3::-1])] for column in columns)
+        differs = (np.diff(repeats) != 0) | (np.diff(recency) != 0) | (np.diff(age) != 0) | (np.diff(spend) != 0)
+        first = np.flatnonzero(np.concatenate([np.ones(min(len(repeats), 1), bool), differs]))
+        together = np.add.reduceat(customers, first) if len(first) else customers
+        return cls(repeats[first], recency[first], age[first], spend[first], together)
 
 
 def weeks(days: Integers) -> Floats:

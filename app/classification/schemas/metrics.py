@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from pydantic import Field
+
 from app.core.bounds import Out
 
 
@@ -12,6 +14,7 @@ class MetricOut(Out):
     title: str
     unit: str
     value: str | None
+    note: str | None = Field(description="why a value is missing, where that can be said")
 
 
 class MetricsOut(Out):
