@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from tests.document import OPERATIONS, Operation, path_of
+from tests.document import OPERATIONS, Operation, path_of, segment
 from tests.service import Answer
 from tests.world import OF_A_CUSTOMER, PLACES, REACHED, SCOPES, World, company, permission_of, refused
 
@@ -127,7 +127,7 @@ async def _request(world: World, operation: Operation, scope: str, place: str) -
     return partial(
         world.service.send,
         operation.method,
-        operation.at(customer_id=customer_id, key="lifecycle"),
+        operation.at(customer_id=customer_id, key=key),
         token=world.users[scope][1],
         query=f"kind=external&value={external}" if operation.name == "remove_identity" else "",
         **operation.options(**needed.get(operation.name, {})),

@@ -132,8 +132,13 @@ async def publish(
     check_may_define(actor, PUBLISH)
     await one_editor_at_a_time(session)
     await _check_there(session, key)
+    check_version((await read(session, key, version))["edits"], expected)
+    return await ask_to_publish(session, actor, key, version, refit=refit)
+
+
+async def ask_to_publish(session: WriteSession, actor: Actor, key: str, version: int, *, refit: bool) -> UUID:
+    """Enqueue the publication; the caller has seen to it that nobody else edits and that the actor may."""
     row = await read(session, key, version)
-    check_version(row["edits"], expected)
     if row["status"] == "published":
         raise Conflict(f"Version {version} of {key} is in force; a recalculation with refit fits it anew")
     each = await to_publish(session, key, version)

@@ -6,8 +6,9 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Request, Response
 
 from app.classification import schemes
+from app.classification.definitions import IN
 from app.core.bounds import Code, Key
-from app.core.errors import Invalid
+from app.core.errors import Invalid, NotFound
 from app.core.http.etag import tag as etag
 from app.core.http.paging import Page, Paging
 from app.core.http.routes import ReadSession, router
@@ -99,6 +100,25 @@ async def list_class_customers(
         raise Invalid.at("/path/name", f"{key} has no class {name}; it has: {', '.join(each.document.class_names)}")
     content = await queries.page_of_customers(
         session, actor, page, filters={"class": f"{key}:{name}"}, sort=sort, total=include == "total"
+    )
+    return Response(content, media_type="application/json")
+
+
+@routes.get("/segments/{key}/customers", response_model=CustomerPage)
+async def list_segment_customers(
+    actor: CanReadCustomers,
+    session: ReadSession,
+    page: Paging,
+    key: Annotated[Key, Path(description="segment key, such as big_in_shanghai")],
+    sort: Annotated[Sort, Query()] = Sort.CREATED_DESC,
+    include: Include = None,
+) -> Response:
+    """The customers in a segment."""
+    each = await schemes.get(session, key)
+    if each.document.kind not in ("segment", "static"):
+        raise NotFound(f"{key} is no segment")
+    content = await queries.page_of_customers(
+        session, actor, page, filters={"class": f"{key}:{IN}"}, sort=sort, total=include == "total"
     )
     return Response(content, media_type="application/json")
 

@@ -52,6 +52,7 @@ PRESET_ROLES = (
             "customers:delete": _SUBTREE,
             "purchases:read": _SUBTREE,
             "purchases:write": _SUBTREE,
+            "purchases:delete": _SUBTREE,
             "classes:read": _SUBTREE,
             "segments:read": _SUBTREE,
             "segments:write": _SUBTREE,

@@ -7,6 +7,7 @@ from app.classification.api import (
     predictions,
     recalculations,
     schemes,
+    segments,
     simulations,
     versions,
 )
@@ -14,6 +15,7 @@ from app.classification.api import (
 routers = [
     schemes.routes,
     versions.routes,
+    segments.routes,
     classes.routes,
     history.routes,
     overrides.routes,
