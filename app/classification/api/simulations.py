@@ -10,7 +10,7 @@ from app.classification import movers, simulations
 from app.classification.movers import Movers
 from app.classification.schemas.simulations import (
     ClassOrNone,
-    MoverPage,
+    SimulatedMoverPage,
     SimulationIn,
     SimulationOut,
     SimulationPage,
@@ -81,7 +81,7 @@ async def cancel_simulation(actor: CanSimulate, session: WriteSession, simulatio
     return await simulations.one(session, actor, simulation_id, simulations.WRITE)
 
 
-@routes.get("/simulations/{simulation_id}/customers", response_model=MoverPage)
+@routes.get("/simulations/{simulation_id}/customers", response_model=SimulatedMoverPage)
 async def list_simulation_movers(
     actor: CanReadSimulations,
     session: ReadSession,

@@ -84,7 +84,7 @@ class Direction(Out):
     monetary: Money
 
 
-class Moved(Out):
+class SimulatedMovement(Out):
     """Who moves. Directions go by the ranks of the simulated version; `other`: a class is none of its own.
 
     `at_once`, `pending` and `overridden` say what the version's rules of movement and the overrides in force would
@@ -136,14 +136,14 @@ class Workload(Out):
     rest: OtherLoad | None
 
 
-class Outcome(Out):
+class SimulationOutcome(Out):
     """The whole base now and then. `now` is the version compared with, or what stands."""
 
     customers: Count
     monetary: Money
     classes: list[SimulatedClass]
     matrix: list[SimulatedMove]
-    moved: Moved
+    moved: SimulatedMovement
     workload: Workload
 
 
@@ -155,7 +155,7 @@ class SimulationOut(SimulationSummary):
     """
 
     breakpoints: dict[str, dict[str, Any] | None] | None
-    outcome: Outcome | None
+    outcome: SimulationOutcome | None
 
 
 class SimulationPage(Out):
@@ -165,7 +165,7 @@ class SimulationPage(Out):
     next_cursor: str | None
 
 
-class MoverOut(Out):
+class SimulatedMover(Out):
     """A customer who moves. Null: in no class."""
 
     customer_id: UUID
@@ -177,8 +177,8 @@ class MoverOut(Out):
     monetary: Money
 
 
-class MoverPage(Out):
+class SimulatedMoverPage(Out):
     """A page of movers by their classes, or a sample of them."""
 
-    items: list[MoverOut]
+    items: list[SimulatedMover]
     next_cursor: str | None
