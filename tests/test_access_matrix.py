@@ -119,15 +119,16 @@ async def _request(world: World, operation: Operation, scope: str, place: str) -
     """The operation, asked by the user of this scope of a new customer in this place."""
     external = f"C-{uuid.uuid4().hex}"
     customer_id = await world.customer(scope, place, identities=[{"kind": "external", "value": external}])
-    await world.prepared(operation.name, customer_id)
+    named = await world.prepared(operation.name, customer_id)
     needed: dict[str, dict[str, Any]] = {
         "add_identity": {"value": f"C-{uuid.uuid4().hex}"},
         "put_override": {"expires_at": None},  # the end in its example will have passed some day
     }
+    key = await segment(world.service) if operation.path.startswith("/v1/segments/") else "lifecycle"
     return partial(
         world.service.send,
         operation.method,
-        operation.at(customer_id=customer_id, key=key),
+        operation.at(customer_id=customer_id, key=key, **named),
         token=world.users[scope][1],
         query=f"kind=external&value={external}" if operation.name == "remove_identity" else "",
         **operation.options(**needed.get(operation.name, {})),
