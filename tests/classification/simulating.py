@@ -7,9 +7,7 @@ from typing import Any
 
 import httpx
 
-from app.classification.schemes import TOPIC
 from app.core.db import Database
-from app.core.invalidation import announce
 from tests.classification.population import RunJobs, add
 
 PATH = "/v1/simulations"
@@ -44,22 +42,20 @@ async def population(database: Database, count: int = 60) -> list[str]:
     return made
 
 
-async def draft(database: Database, key: str, number: int = 2, **changes: Any) -> None:
+async def draft(admin: httpx.AsyncClient, key: str, number: int = 2, **changes: Any) -> None:
     """A draft as the first version with these changes."""
-    document = await value(database, "SELECT document FROM scheme_version WHERE scheme = $1 AND version = 1", key)
-    insert = "INSERT INTO scheme_version (scheme, version, document, status) VALUES ($1, $2, $3, 'draft')"
-    await fetch(database, insert, key, number, {**document, **changes})
+    path = f"/v1/schemes/{key}/versions"
+    document = (await admin.get(f"{path}/1")).json()["document"]
+    answer = await admin.post(path, json={"document": {**document, **changes}})
+    assert (answer.status_code, answer.json().get("version")) == (201, number), answer.text
 
 
-async def publish(database: Database, key: str, number: int = 2) -> None:
-    """Put a version in force; the next recalculation applies it."""
-    async with database.transaction() as session:
-        for statement in (
-            "UPDATE scheme SET version = $2, breakpoints_id = NULL WHERE key = $1",
-            "UPDATE scheme_version SET status = 'published', published_at = now() WHERE scheme = $1 AND version = $2",
-        ):
-            await session.connection.execute(statement, key, number)
-        await announce(session, TOPIC)
+async def publish(admin: httpx.AsyncClient, run_jobs: RunJobs, key: str, number: int = 2) -> None:
+    """Put a version in force for everybody, with breakpoints of its own."""
+    answer = await admin.post(f"/v1/schemes/{key}/versions/{number}/publish", json={})
+    assert answer.status_code == 202, answer.text
+    await run_jobs()
+    assert (await admin.get(answer.headers["location"])).json()["status"] == "completed"
 
 
 async def ask(admin: httpx.AsyncClient, key: str, number: int = 2, **asked: Any) -> str:

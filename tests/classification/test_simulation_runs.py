@@ -34,7 +34,7 @@ async def drafted(admin: httpx.AsyncClient, database: Database, run_jobs: RunJob
     """Sixty customers in their classes, and a draft of abc."""
     customers = await population(database)
     await recalculate(admin, run_jobs, refit=True)
-    await draft(database, "abc", **CHANGES["abc"])
+    await draft(admin, "abc", **CHANGES["abc"])
     yield customers
 
 
@@ -137,7 +137,7 @@ async def test_a_worker_killed_in_the_middle_is_succeeded(
 ) -> None:
     await population(database, 250)
     await recalculate(admin, run_jobs, refit=True)
-    await draft(database, "abc", **CHANGES["abc"])
+    await draft(admin, "abc", **CHANGES["abc"])
     whole = await simulated(admin, run_jobs, "abc")
     path = await ask(admin, "abc")
     environment = {
