@@ -18,7 +18,7 @@ import typer
 import uvicorn
 from rich.console import Console
 
-from app import bulk, features
+from app import bulk, checking, features
 from app import worker as background
 from app.core import clock, local, logging, migrations
 from app.core.db import CONNECTION_LOST, Database, WrongServer
@@ -266,6 +266,15 @@ def _run(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
         if not problem.errors:
             console.print(f"[red]{problem.detail or problem.title}[/]")
         raise SystemExit(2) from problem
+
+
+@cli.command()
+def check(data: DataOption = None, today: TodayOption = None) -> None:
+    """Check that the database keeps what Strata promises; changes nothing. Ends with 1 where anything is wrong."""
+    settings = _settings(data=data, today=today)
+    with _database(settings, share=True, migrate=False) as url:
+        violations = asyncio.run(checking.check(url, settings, console))
+    raise SystemExit(1 if violations else 0)
 
 
 @cli.command()

@@ -10,10 +10,13 @@ from typing import Any
 from sqlalchemy import ColumnElement
 
 from app.classification import api as classification_api
+from app.classification import checks as classification_checks
 from app.classification import handlers as classification_handlers
 from app.classification import queries as classification_queries
 from app.classification import schemes as classification_schemes
 from app.core import audit, idempotency, outbox
+from app.core import checks as core_checks
+from app.core.checks import Check
 from app.core.db import WriteSession, metadata
 from app.core.events import subscribe
 from app.core.http.routes import Router
@@ -29,6 +32,7 @@ from app.imports import handlers as imports_handlers
 from app.imports import kinds
 from app.imports.kinds import ImportKind
 from app.purchases import api as purchases_api
+from app.purchases import checks as purchases_checks
 from app.purchases import handlers as purchases_handlers
 from app.purchases import importing as purchases_importing
 
@@ -47,10 +51,11 @@ class Feature:
     dead_letters: Mapping[str, DeadLetter] = field(default_factory=dict)
     customer_fields: dict[str, ColumnElement[Any]] = field(default_factory=dict)
     import_kinds: list[ImportKind] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
 
 
 FEATURES = [
-    Feature("core", jobs=idempotency.JOBS, schedules=idempotency.SCHEDULES),
+    Feature("core", jobs=idempotency.JOBS, schedules=idempotency.SCHEDULES, checks=core_checks.CHECKS),
     Feature("identity", identity_api.routers, jobs=identity_handlers.JOBS, schedules=identity_handlers.SCHEDULES),
     Feature("imports", imports_api.routers, jobs=imports_handlers.JOBS, dead_letters=imports_handlers.DEAD_LETTERS),
     Feature("customers", customers_api.routers),
@@ -59,6 +64,7 @@ FEATURES = [
         purchases_api.routers,
         handlers=purchases_handlers.HANDLERS,
         import_kinds=[purchases_importing.KIND],
+        checks=purchases_checks.CHECKS,
     ),
     Feature(
         "classification",
@@ -68,6 +74,7 @@ FEATURES = [
         schedules=classification_handlers.SCHEDULES,
         dead_letters=classification_handlers.DEAD_LETTERS,
         customer_fields={"classes": classification_queries.classes_of_customer},
+        checks=classification_checks.CHECKS,
     ),
     Feature("directory", directory_api.routers),
 ]
@@ -76,6 +83,7 @@ JOBS: dict[str, Handler] = {name: handler for feature in FEATURES for name, hand
 DEAD_LETTERS: dict[str, DeadLetter] = {
     name: told for feature in FEATURES for name, told in feature.dead_letters.items()
 }
+CHECKS: list[Check] = [check for feature in FEATURES for check in feature.checks]
 SCHEDULES: list[Schedule] = [schedule for feature in FEATURES for schedule in feature.schedules]
 
 

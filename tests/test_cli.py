@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
@@ -153,8 +154,28 @@ def test_import_and_recalculate_report_what_they_did(folder: Path, tmp_path: Pat
     assert gone(folder)
 
 
+async def test_check_says_what_holds_and_what_does_not(url: str) -> None:
+    checked = strata("check", folder=Path("unused"), STRATA_DATABASE_URL=url)
+    assert checked.returncode == 0, checked.stderr
+    assert "Every promise holds" in checked.stdout
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        "INSERT INTO customer_class (customer_id, scheme, class, since, as_of, version)"
+        " VALUES (uuidv7(), 'abc', 'A', now(), now(), 1)"
+    )
+    wrong = strata("check", folder=Path("unused"), STRATA_DATABASE_URL=url)
+    assert wrong.returncode == 1
+    assert "2 violations" in wrong.stdout
+    assert "scheme abc, stands A, replayed None" in " ".join(wrong.stdout.replace("│", " ").split())
+    await connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    await connection.close()
+    other = strata("check", folder=Path("unused"), STRATA_DATABASE_URL=url)
+    assert other.returncode == 1
+    assert "is at revision 0001" in other.stderr
+
+
 def test_every_command_has_help() -> None:
-    commands = ("serve", "worker", "migrate", "import", "recalculate", "predict", "openapi", "demo")
+    commands = ("serve", "worker", "migrate", "import", "recalculate", "predict", "check", "openapi", "demo")
     listed = strata("--help", folder=Path("unused"))
     assert all(command in listed.stdout for command in commands)
 

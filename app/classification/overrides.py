@@ -150,6 +150,21 @@ async def remove(session: WriteSession, actor: Actor, customer_id: UUID, key: st
     raise NotFound("No override of this customer and scheme is in force, and no proposal of yours waits")
 
 
+async def end_all(session: WriteSession, key: str, actor: str) -> None:
+    """A scheme is deleted: nothing of it is overridden any more, and no proposal waits."""
+    now = clock.business_now()
+    await session.execute(
+        update(class_override)
+        .where(o.scheme == key, o.status == "active")
+        .values(status="ended", ended_by=actor, period=_until(now))
+    )
+    await session.execute(
+        update(class_override)
+        .where(o.scheme == key, o.status == "proposed")
+        .values(status="rejected", decided_by=actor, decided_at=now)
+    )
+
+
 async def end_expired(context: JobContext) -> None:
     """The job: overrides whose time is over say so. Their customers come back by their reviews."""
     now = clock.business_now()
@@ -209,15 +224,14 @@ async def _make_way(
 
 async def _end(session: WriteSession, actor: Actor, customer_id: UUID, key: str, now: datetime) -> bool:
     """End what counts as active; whether anything was still in force."""
-    begun, over = func.lower(o.period), func.upper(o.period)
+    over = func.upper(o.period)
     rows = await session.all(
         update(class_override)
         .where(o.customer_id == customer_id, o.scheme == key, o.status == "active")
         .values(
             status="ended",
             ended_by=case((over <= now, SYSTEM.kind), else_=session.principal),
-            # Never before it began, wherever the clock was put meanwhile: then it was in force at no time.
-            period=func.tstzrange(begun, func.greatest(begun, func.least(over, _instant(now)))),
+            period=_until(now),
         )
         .returning(*_shown(now))
     )
@@ -225,6 +239,12 @@ async def _end(session: WriteSession, actor: Actor, customer_id: UUID, key: str,
         expired = row["ended_by"] == SYSTEM.kind
         _record(session, SYSTEM if expired else actor, "override.expired" if expired else "override.ended", row)
     return any(row["ended_by"] != SYSTEM.kind for row in rows)
+
+
+def _until(now: datetime) -> ColumnElement[Any]:
+    """The period, cut off. Never before it began, wherever the clock was put since: then it was in force at no time."""
+    begun, over = func.lower(o.period), func.upper(o.period)
+    return func.tstzrange(begun, func.greatest(begun, func.least(over, _instant(now))))
 
 
 async def _reject(

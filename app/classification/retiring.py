@@ -2,6 +2,7 @@
 
 from sqlalchemy import ARRAY, Numeric, Text, cast, delete, insert, literal, select
 
+from app.classification import overrides
 from app.classification.models import class_change, customer_class, segment_member
 from app.classification.recalculations import ONE_AT_A_TIME
 from app.core import clock
@@ -24,6 +25,7 @@ async def run_emptying(context: JobContext) -> None:
                 raise Interrupted
         async with context.database.transaction() as session:
             await session.execute(delete(segment_member).where(segment_member.c.scheme == key))
+            await overrides.end_all(session, key, actor)
 
 
 async def _take_some_out(session: WriteSession, key: str, actor: str) -> int:

@@ -330,6 +330,18 @@ async def test_a_deleted_customer_takes_its_overrides_along(admin: httpx.AsyncCl
         assert await connection.fetchval("SELECT count(*) FROM class_override") == 0
 
 
+async def test_a_deleted_scheme_ends_its_overrides(
+    admin: httpx.AsyncClient, make_user: MakeUser, run_jobs: RunJobs
+) -> None:
+    stands, asked = await customer_with(admin, "200"), await customer_with(admin, "200")
+    await put(admin, stands)
+    await put(await make_user(PROPOSES), asked)
+    assert (await admin.delete(f"/v1/schemes/{KEY}")).status_code == 204
+    await run_jobs()
+    listed = (await admin.get("/v1/overrides")).json()["items"]
+    assert [(each["customer_id"], each["status"]) for each in listed] == [(asked, "rejected"), (stands, "ended")]
+
+
 async def test_overrides_come_in_pages(admin: httpx.AsyncClient) -> None:
     made = [(await put_for(admin, await customer_with(admin, "200"), days))["id"] for days in (1, 2, 3)]
     found: list[str] = []

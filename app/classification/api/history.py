@@ -21,7 +21,7 @@ CanReadClasses = Annotated[Actor, Depends(Requires("classes:read"))]
 SchemeKey = Annotated[Key, Path(description="scheme key, such as abc")]
 From = Annotated[Instant, Query(alias="from", description="an instant with its zone")]
 To = Annotated[Instant, Query(alias="to", description="a later instant with its zone")]
-Cause = Literal["event", "clock", "refit", "publish", "override", "correction", "request", "import"]
+Cause = Literal["event", "clock", "refit", "publish", "override", "correction", "request", "import", "retired"]
 Move = Literal["entered", "left", "stayed", "moved"]
 
 

@@ -1,0 +1,155 @@
+"""What must hold of classes: history gives what stands, without a gap; overrides and reviews fit what they govern."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, DateTime, Select, and_, cast, func, or_, select, true
+from sqlalchemy.dialects.postgresql import distinct_on
+
+from app.classification.models import (
+    breakpoints,
+    class_change,
+    class_override,
+    customer_class,
+    customer_metrics,
+    dirty_customer,
+    scheme,
+    scheme_version,
+    segment_member,
+)
+from app.core.checks import NOW, ZONE, Check
+from app.customers.checks import belongs
+
+k, h, o, m = customer_class.c, class_change.c, class_override.c, customer_metrics.c
+
+
+def _count(table: Any, *where: ColumnElement[bool]) -> Select[Any]:
+    return select(func.count()).select_from(table).where(*where)
+
+
+def _replayed() -> Select[Any]:
+    """The last change of each customer and scheme against what stands: too few, too many, another class."""
+    last = (
+        select(h.customer_id, h.scheme, h.to_class)
+        .ext(distinct_on(h.customer_id, h.scheme))
+        .order_by(h.customer_id, h.scheme, h.id.desc())
+        .subquery("last")
+    )
+    this_one = and_(last.c.customer_id == k.customer_id, last.c.scheme == k.scheme)
+    return (
+        select(
+            func.coalesce(k.customer_id, last.c.customer_id).label("customer_id"),
+            func.coalesce(k.scheme, last.c.scheme).label("scheme"),
+            k.class_.label("stands"),
+            last.c.to_class.label("replayed"),
+        )
+        .select_from(customer_class.outerjoin(last, this_one, full=True))
+        .where(k.class_.is_distinct_from(last.c.to_class))
+    )
+
+
+def _standing_twice() -> Select[Any]:
+    times = func.count()
+    return select(k.customer_id, k.scheme, times.label("classes")).group_by(k.customer_id, k.scheme).having(times > 1)
+
+
+def _broken_chains() -> Select[Any]:
+    before = func.lag(h.to_class).over(partition_by=(h.customer_id, h.scheme), order_by=h.id)
+    links = select(h.customer_id, h.scheme, h.id, h.from_class, before.label("before")).subquery("links")
+    return select(links).where(links.c.from_class.is_distinct_from(links.c.before))
+
+
+def _without_version(table: Any) -> Select[Any]:
+    v, t = scheme_version.c, table.c
+    known = select(v.version).where(v.scheme == t.scheme, v.version == t.version)
+    return select(t.customer_id, t.scheme, t.version).where(~known.exists())
+
+
+def _without_breakpoints() -> Select[Any]:
+    known = select(breakpoints.c.id).where(breakpoints.c.id == h.breakpoints_id)
+    return select(h.customer_id, h.scheme, h.breakpoints_id).where(h.breakpoints_id.is_not(None), ~known.exists())
+
+
+def _overrides_apart() -> Select[Any]:
+    """Overrides in force without effect, and effects without one. Who is due for a review is about to be put right.
+
+    A scheme that cannot be evaluated leaves its classes as they were.
+    """
+    in_force = (
+        select(o.customer_id, o.scheme, o.class_.label("class"))
+        .join(scheme, and_(scheme.c.key == o.scheme, scheme.c.retired_at.is_(None), scheme.c.error.is_(None)))
+        .where(o.status == "active", o.period.contains(NOW))
+        .subquery("in_force")
+    )
+    f = in_force.c
+    this_one = and_(f.customer_id == k.customer_id, f.scheme == k.scheme)
+    set_aside = select(scheme.c.key).where(scheme.c.key == k.scheme, scheme.c.error.is_not(None)).exists()
+    due = select(m.customer_id).where(m.customer_id == k.customer_id, m.next_review_at <= NOW).exists()
+    without_effect = and_(f["class"].is_not(None), or_(k.class_.is_distinct_from(f["class"]), ~k.overridden))
+    without_one = and_(k.overridden, f["class"].is_(None), ~due, ~set_aside)
+    return (
+        select(
+            func.coalesce(k.customer_id, f.customer_id).label("customer_id"),
+            func.coalesce(k.scheme, f.scheme).label("scheme"),
+            k.class_.label("stands"),
+            f["class"].label("override"),
+        )
+        .select_from(customer_class.outerjoin(in_force, this_one, full=True))
+        .where(or_(without_effect, without_one))
+    )
+
+
+def _overrides_at_once() -> Select[Any]:
+    other = class_override.alias("other")
+    same = and_(other.c.customer_id == o.customer_id, other.c.scheme == o.scheme, other.c.id > o.id)
+    return (
+        select(o.customer_id, o.scheme, o.id, other.c.id.label("other_id"))
+        .select_from(class_override.join(other, same))
+        .where(o.period.overlaps(other.c.period))
+    )
+
+
+def _unreviewed() -> Select[Any]:
+    """Pending changes and ends of overrides that no review is kept for."""
+    begins = func.timezone(ZONE, cast(k.pending_on, DateTime))
+    pending = select(k.customer_id, k.scheme, begins.label("due_at")).where(k.pending_on.is_not(None))
+    ending = select(o.customer_id, o.scheme, o.expires_at).where(o.status == "active", o.expires_at > NOW)
+    waiting = pending.union_all(ending).subquery("waiting")
+    w = waiting.c
+    return (
+        select(w.customer_id, w.scheme, w.due_at, m.next_review_at)
+        .select_from(waiting.outerjoin(customer_metrics, m.customer_id == w.customer_id))
+        .where(func.coalesce(m.next_review_at > w.due_at, true()))
+    )
+
+
+def _half_pending() -> Select[Any]:
+    return select(k.customer_id, k.scheme, k.pending_class, k.pending_on).where(
+        k.pending_class.is_(None) != k.pending_on.is_(None)
+    )
+
+
+_PENDING = or_(k.pending_class.is_not(None), k.pending_on.is_not(None))
+_ACTIVE = o.status == "active"
+
+CHECKS = [
+    Check("the history replayed gives every class that stands, and no other", _count(customer_class), _replayed()),
+    Check("a customer has one class of a scheme", _count(customer_class), _standing_twice()),
+    Check("each change begins where the one before ended", _count(class_change), _broken_chains()),
+    Check("each change names a version that is there", _count(class_change), _without_version(class_change)),
+    Check("each class names a version that is there", _count(customer_class), _without_version(customer_class)),
+    Check("each change names breakpoints that are there", _count(class_change), _without_breakpoints()),
+    Check(
+        "who is overridden has an override in force",
+        _count(class_override, _ACTIVE),
+        _overrides_apart(),
+    ),
+    Check("one override of a customer and scheme at a time", _count(class_override), _overrides_at_once()),
+    Check("what is pending or will end is reviewed in time", _count(customer_class, _PENDING), _unreviewed()),
+    Check("a pending class has its day", _count(customer_class, _PENDING), _half_pending()),
+    belongs(customer_metrics, "row of metrics"),
+    belongs(customer_class, "class"),
+    belongs(class_change, "change of class"),
+    belongs(class_override, "override"),
+    belongs(segment_member, "membership"),
+    belongs(dirty_customer, "mark to measure anew"),
+]
