@@ -148,6 +148,9 @@ def test_import_and_recalculate_report_what_they_did(folder: Path, tmp_path: Pat
     assert "/body/mapping/amount" in wrong.stdout
     done = strata("recalculate", "abc", "--as-of", "2020-06-30", "--refit", folder=folder)
     assert done.returncode == 0, done.stderr
+    predicted = strata("predict", "--as-of", "2020-06-30", folder=folder)
+    assert predicted.returncode == 0, predicted.stderr
+    assert "Not estimable: too few customers" in predicted.stdout
     unknown = strata("recalculate", "nothing", folder=folder)
     assert unknown.returncode == 2
     assert "there is no scheme nothing" in unknown.stdout

@@ -249,7 +249,7 @@ def test_too_few_who_came_back_say_nothing() -> None:
     came_back = int(np.sum(some.repeats > 0))
     assert came_back < MIN_REPEAT_CUSTOMERS
     assert found.reason == found.value_reason
-    assert str(found.reason).startswith(f"{came_back} customers have bought on more than one day; at least 30")
+    assert str(found.reason).endswith(f"on more than one day: {came_back}, at least 30 are needed")
     assert estimate(Histories.of([])).reason is not None
     everybody = Model(found.document()).expect(some)
     assert all(np.isnan(values).all() for values in everybody)

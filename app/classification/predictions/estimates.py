@@ -77,7 +77,8 @@ def estimate(histories: Histories, *, check: Callable[[], None] = lambda: None) 
     repeat_customers = int(np.sum(histories.customers[again]))
     if repeat_customers < MIN_REPEAT_CUSTOMERS:
         reason = (
-            f"{repeat_customers} customers have bought on more than one day; at least {MIN_REPEAT_CUSTOMERS} are needed"
+            f"too few customers have bought on more than one day: {repeat_customers},"
+            f" at least {MIN_REPEAT_CUSTOMERS} are needed"
         )
         return Estimates(None, None, reason, reason)
     buying = bgnbd.fit(_buying(histories), span=max(_mean_age(histories), 1.0), check=check)
