@@ -114,12 +114,23 @@ async def made(service: Service, name: str) -> str:
 
 async def path_of(service: Service, operation: Operation) -> str:
     """The operation's path, each of its parameters naming something new."""
-    names = {name: await made(service, name) for name in operation.path_names}
+    names = {name: await made(service, name) for name in operation.path_names if name != "purchase_id"}
+    if "purchase_id" in operation.path_names:
+        names["purchase_id"] = await purchase(service, names["customer_id"])
     if operation.path.startswith("/v1/segments/"):
         names["key"] = await segment(service)
     elif operation.method in ("PUT", "PATCH", "DELETE") and "key" in names and "customer_id" not in names:
         names["key"] = await draft(service)  # what it spoils is its own
     return operation.at(**names)
+
+
+async def purchase(service: Service, customer_id: str) -> str:
+    """A new purchase of the customer."""
+    body = {"occurred_at": "2026-01-02T03:04:05Z", "amount": "1"}
+    path = f"/v1/customers/{customer_id}/purchases"
+    answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
+    assert answer.status == 201, answer.body
+    return str(answer.json()["id"])
 
 
 async def segment(service: Service) -> str:

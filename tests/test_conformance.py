@@ -66,8 +66,13 @@ def server() -> Iterator[Server]:
             made = client.post("/v1/api-keys", json={"name": "everything", "permissions": {"*": "all"}}).json()
             customer = client.post("/v1/customers", json=_CUSTOMER).json()["id"]
             purchase = {"occurred_at": "2026-01-02T03:04:05Z", "amount": "99.90"}
-            assert client.post(f"/v1/customers/{customer}/purchases", json=purchase).status_code == 201
-            ids = {"customer_id": customer, "api_key_id": made["id"], "user_id": client.get("/v1/me").json()["id"]}
+            bought = client.post(f"/v1/customers/{customer}/purchases", json=purchase).json()["id"]
+            ids = {
+                "customer_id": customer,
+                "purchase_id": bought,
+                "api_key_id": made["id"],
+                "user_id": client.get("/v1/me").json()["id"],
+            }
             ids["role_id"] = client.get("/v1/roles").json()["items"][0]["id"]
             ids["unit_id"] = client.get("/v1/units").json()["items"][0]["id"]
             ids["recalculation_id"] = client.post("/v1/recalculations", json={}).json()["id"]

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 
 from app import features
 from app.identity.access import Requires
-from tests.document import OPERATIONS
+from tests.document import OPERATIONS, purchase
 from tests.service import Answer, Service, service
 
 SCOPES = ["own", "unit", "subtree", "all"]
@@ -69,8 +69,8 @@ class World:
         )
         return customer_id
 
-    async def prepared(self, operation: str, customer_id: str) -> None:
-        """What must be there for the operation to succeed: an override to end, somebody's proposal to decide upon."""
+    async def prepared(self, operation: str, customer_id: str) -> dict[str, str]:
+        """What must be there for the operation to succeed, such as an override to end; names it for the path."""
         status, period = {
             "end_override": ("active", "tstzrange(now(), NULL)"),
             "approve_override": ("proposed", "NULL"),
@@ -84,6 +84,9 @@ class World:
                 UUID(customer_id),
                 status,
             )
+        if operation == "delete_purchase":
+            return {"purchase_id": await purchase(self.service, customer_id)}
+        return {}
 
 
 @asynccontextmanager
@@ -108,10 +111,7 @@ async def company() -> AsyncIterator[World]:
 async def _classified(world: World) -> None:
     """Breakpoints, so that whoever comes next is classified at once."""
     made = world.service
-    body = {"occurred_at": "2026-01-02T03:04:05Z", "amount": "1"}
-    await made.send(
-        "POST", f"/v1/customers/{await world.placed(None, None)}/purchases", token=made.tokens["admin"], body=body
-    )
+    await purchase(made, await world.placed(None, None))
     answer = await made.send("POST", "/v1/recalculations", token=made.tokens["admin"], body={"refit": True})
     assert answer.status == 202
     await made.run_jobs()

@@ -36,7 +36,7 @@ from app.core.db import WriteSession
 from app.core.jobs import Schedule
 from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted, CustomersCreated
 from app.imports.events import ImportCompleted
-from app.purchases.events import PurchaseRecorded, PurchasesImported
+from app.purchases.events import PurchaseDeleted, PurchaseRecorded, PurchasesImported
 
 
 async def on_purchase(session: WriteSession, event: PurchaseRecorded) -> dict[str, Any]:
@@ -44,6 +44,13 @@ async def on_purchase(session: WriteSession, event: PurchaseRecorded) -> dict[st
     as_of = clock.business_now()
     await refresh.follow_purchase(session, event.customer_id, event.purchase_id, as_of=as_of)
     return await _classes(session, event.customer_id, as_of, is_correction=_corrects(event, as_of))
+
+
+async def on_purchase_deleted(session: WriteSession, event: PurchaseDeleted) -> None:
+    """Measure and classify the customer again as if the purchase had never been."""
+    as_of = clock.business_now()
+    await refresh.refresh_metrics(session, [event.customer_id], as_of=as_of)
+    await _classes(session, event.customer_id, as_of, is_correction=True)
 
 
 def _corrects(event: PurchaseRecorded, as_of: datetime) -> bool:
@@ -106,6 +113,7 @@ async def on_import(session: WriteSession, event: ImportCompleted) -> None:
 
 HANDLERS: dict[type[Any], Any] = {
     PurchaseRecorded: on_purchase,
+    PurchaseDeleted: on_purchase_deleted,
     CustomerCreated: on_creation,
     CustomerChanged: on_change,
     CustomerDeleted: on_deletion,

@@ -24,9 +24,11 @@ routes = router(tag="Purchases")
 
 CanReadPurchases = Annotated[Actor, Depends(Requires("purchases:read"))]
 CanRecordPurchases = Annotated[Actor, Depends(Requires("purchases:write"))]
+CanDeletePurchases = Annotated[Actor, Depends(Requires("purchases:delete"))]
 CanReadRates = Annotated[Actor, Depends(Requires("exchange_rates:read"))]
 CanWriteRates = Annotated[Actor, Depends(Requires("exchange_rates:write"))]
 CustomerId = Annotated[UUID, Path(description="customer id")]
+PurchaseId = Annotated[UUID, Path(description="purchase id")]
 
 
 @routes.post("/customers/{customer_id}/purchases", status_code=201, response_model=PurchaseRecordedOut)
@@ -44,6 +46,14 @@ async def list_customer_purchases(
     """A customer's purchases, the latest first."""
     await document.check_visible(session, actor, customer_id, "purchases:read")
     return await queries.page_of_purchases(session, actor, page, customer_id=customer_id)
+
+
+@routes.delete("/customers/{customer_id}/purchases/{purchase_id}", status_code=204)
+async def delete_purchase(
+    actor: CanDeletePurchases, session: WriteSession, customer_id: CustomerId, purchase_id: PurchaseId
+) -> None:
+    """Take a purchase back that should never have been recorded; the customer's classes follow."""
+    await service.remove(session, actor, customer_id, purchase_id)
 
 
 @routes.get("/purchases", response_model=PurchasePage)

@@ -23,6 +23,17 @@ class PurchaseRecorded:
 
 
 @dataclass(frozen=True, slots=True)
+class PurchaseDeleted:
+    """A purchase or refund was taken back: it should never have been recorded."""
+
+    name: ClassVar[str] = "purchase.deleted"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+    purchase_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class PurchasesImported:
     """A chunk of an import changed these customers' purchases."""
 

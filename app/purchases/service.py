@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import BigInteger, Integer, Numeric, Select, Text, bindparam, func, insert, select
+from sqlalchemy import BigInteger, Integer, Numeric, Select, Text, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import TypeEngine
@@ -21,12 +21,13 @@ from app.customers.queries import held
 from app.identity.actor import Actor, Scope
 from app.identity.scopes import scope_params
 from app.purchases.currencies import CODES
-from app.purchases.events import PurchaseRecorded
+from app.purchases.events import PurchaseDeleted, PurchaseRecorded
 from app.purchases.models import exchange_rate, purchase, purchase_line
 from app.purchases.money import RATE_DAYS, content_hash, in_base_currency, is_too_late
 from app.purchases.schemas import ExchangeRate, LineIn, PurchaseIn
 
 WRITE = "purchases:write"
+DELETE = "purchases:delete"
 
 
 class OrderRecorded(Conflict):
@@ -211,6 +212,26 @@ def _insert_held(actor: Actor) -> Select[Any]:
         .cte("written")
     )
     return select(recorded).add_cte(written)
+
+
+async def remove(session: WriteSession, actor: Actor, customer_id: UUID, purchase_id: UUID) -> None:
+    """Take a purchase back that should never have been recorded; whoever heard of it hears of this.
+
+    Raises `NotFound` out of the actor's reach. The audit trail keeps what it was.
+    """
+    reached = await session.first(held(actor, DELETE), {"customer_id": customer_id, **scope_params(actor)})
+    p, line = purchase.c, purchase_line.c
+    row = reached and await session.first(
+        delete(purchase).where(p.customer_id == customer_id, p.id == purchase_id).returning(*purchase.columns)
+    )
+    if row is None:
+        raise NotFound("There is no such purchase among those you may delete")
+    await session.execute(delete(purchase_line).where(line.customer_id == customer_id, line.purchase_id == purchase_id))
+    before = {name: row[name] for name in ("kind", "amount", "currency", "order_ref", "occurred_at")}
+    audit.record(
+        session, actor, "purchase.deleted", "purchase", purchase_id, before={"customer_id": customer_id, **before}
+    )
+    await publish(session, PurchaseDeleted(customer_id, purchase_id))
 
 
 async def put_rates(session: WriteSession, actor: Actor, rates: list[ExchangeRate]) -> None:

@@ -158,7 +158,8 @@ async def test_categories_are_counted_once_each_and_followed(admin: httpx.AsyncC
 
     async def counted() -> str | None:
         items = (await admin.get(f"/v1/customers/{customer}/metrics")).json()["items"]
-        return next(item["value"] for item in items if item["name"] == "distinct_categories")
+        value: str | None = next(item["value"] for item in items if item["name"] == "distinct_categories")
+        return value
 
     async def buy(*categories: str | None, kind: str = "purchase") -> None:
         lines = [{"amount": "1", "quantity": "1", "category": category} for category in categories]

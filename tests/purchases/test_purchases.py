@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -208,3 +208,40 @@ async def test_purchases_follow_their_customer(admin: httpx.AsyncClient, path: s
     assert len((await reader.get("/v1/purchases")).json()["items"]) == 2
     stranger = await make_user({"customers:read": "all"})
     assert (await stranger.get(path)).status_code == 403
+
+
+async def test_a_purchase_recorded_in_error_is_taken_back(admin: httpx.AsyncClient, database: Database) -> None:
+    customer = (await admin.post("/v1/customers", json={"name": "somebody"})).json()["id"]
+    path = f"/v1/customers/{customer}/purchases"
+    kept = await admin.post(path, json={"occurred_at": "2020-01-02T03:04:05Z", "amount": "10"})
+    wrong = await admin.post(path, json={"occurred_at": "2020-02-02T03:04:05Z", "amount": "99.90", "order_ref": "O-1"})
+
+    answer = await admin.delete(f"{path}/{wrong.json()['id']}")
+    assert answer.status_code == 204, answer.text
+    assert (await admin.delete(f"{path}/{wrong.json()['id']}")).status_code == 404
+    assert [each["id"] for each in (await admin.get(path)).json()["items"]] == [kept.json()["id"]]
+    metrics = {
+        each["name"]: each["value"] for each in (await admin.get(f"/v1/customers/{customer}/metrics")).json()["items"]
+    }
+    assert (metrics["frequency"], metrics["monetary"], metrics["last_purchase_at"][:10]) == ("1", "10.00", "2020-01-02")
+
+    async with database.connection() as connection:
+        lines = await connection.fetchval("SELECT count(*) FROM purchase_line WHERE customer_id = $1", UUID(customer))
+        trail = await connection.fetchrow("SELECT * FROM audit_event WHERE action = 'purchase.deleted'")
+        told = await connection.fetchval("SELECT payload FROM outbox_event WHERE name = 'purchase.deleted'")
+    assert lines == 1
+    assert (trail["resource_id"], trail["before"]["amount"]) == (wrong.json()["id"], "99.9000")
+    assert told["customer_id"] == customer
+    again = await admin.post(path, json={"occurred_at": "2020-02-02T03:04:05Z", "amount": "9.90", "order_ref": "O-1"})
+    assert again.status_code == 201
+
+
+async def test_who_may_record_purchases_may_not_delete_them(admin: httpx.AsyncClient, make_user: MakeUser) -> None:
+    customer = (await admin.post("/v1/customers", json={"name": "somebody"})).json()["id"]
+    path = f"/v1/customers/{customer}/purchases"
+    purchase = (await admin.post(path, json={"occurred_at": "2020-01-02T03:04:05Z", "amount": "10"})).json()["id"]
+    seller = await make_user({"customers:read": "all", "purchases:read": "all", "purchases:write": "all"})
+    assert (await seller.delete(f"{path}/{purchase}")).status_code == 403
+    elsewhere = await make_user({"purchases:delete": "own"})
+    assert (await elsewhere.delete(f"{path}/{purchase}")).status_code == 404
+    assert len((await admin.get(path)).json()["items"]) == 1

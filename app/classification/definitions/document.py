@@ -1,11 +1,11 @@
 """What every scheme document has: its kind's own words, how classes move, how often breakpoints are fitted anew."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -78,7 +78,8 @@ class Fact:
 class Part(BaseModel):
     """A piece of a document: nothing unknown is accepted."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, json_schema_serialization_defaults_required=True)
+    # One schema, whether written or read: what is left out has its default.
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, json_schema_mode_override="validation")
 
 
 class Downgrade(Part):
@@ -157,6 +158,14 @@ class BaseDocument(Part):
     def breakpoint_paths(self) -> dict[str, tuple[str, ...]]:
         """The breakpoints it needs, by name, and where in their JSON each is found."""
         return {}
+
+    def read_breakpoint(self, name: str, values: Mapping[str, Any]) -> str | None:
+        """A breakpoint from the JSON that the population decided; None where it decided nothing."""
+        found: Any = values
+        for part in self.breakpoint_paths[name]:
+            if found is not None:
+                found = found[int(part)] if isinstance(found, list) else found.get(part)
+        return None if found is None else str(found)
 
     def read_score(self, score: int | None) -> dict[str, int] | None:
         """A stored score as people read it; kinds without scores have none."""
