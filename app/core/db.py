@@ -219,6 +219,8 @@ class Database:
             init=_prepare_connection,
             reset=_reset_connection,
             statement_cache_size=500 if settings.prepared_statements else 0,
+            # The statements that decide classes are long, run with every purchase, and take longest to plan.
+            max_cacheable_statement_size=0,
             max_inactive_connection_lifetime=300,
             server_settings={
                 "application_name": application,
