@@ -60,7 +60,7 @@ async def explain(session: ReadSession, each: Scheme, customer_id: UUID, as_of: 
     instant = as_of or stands["decided_as_of"]
     facts, conditions = await _facts(session, each, customer_id, instant)
     fitted = facts["breakpoints"] or {}
-    shown = [_shown(condition, facts, n, fitted) for n, condition in enumerate(conditions)]
+    shown = [_shown(each.document, condition, facts, n) for n, condition in enumerate(conditions)]
     return {
         "scheme": each.key,
         "version": each.version,
@@ -236,8 +236,8 @@ def _input(name: str, value: str | None) -> dict[str, Any]:
     return {"metric": name, "title": metric.title, "unit": metric.unit, "value": _plain(value)}
 
 
-def _shown(condition: Condition, facts: Record, n: int, fitted: dict[str, Any]) -> dict[str, Any]:
-    threshold = _threshold(condition, fitted)
+def _shown(document: BaseDocument, condition: Condition, facts: Record, n: int) -> dict[str, Any]:
+    threshold = _threshold(document, condition, facts["breakpoints"] or {})
     value = _plain(facts[f"input_{condition.metric}"])
     return {
         "class": condition.target,
@@ -252,15 +252,11 @@ def _shown(condition: Condition, facts: Record, n: int, fitted: dict[str, Any]) 
     }
 
 
-def _threshold(condition: Condition, fitted: dict[str, Any]) -> str | list[str] | None:
-    if condition.breakpoint is None:
-        limit = condition.limit
-        return [str(each) for each in limit] if isinstance(limit, list) else str(limit)
-    found = fitted.get(condition.breakpoint)
-    if found is None and condition.metric in fitted:  # RFM keeps a metric's edges as a list
-        edges = fitted[condition.metric]
-        found = edges[int(condition.breakpoint.rsplit("_", 1)[1])]
-    return found if found is None else str(found)
+def _threshold(document: BaseDocument, condition: Condition, fitted: dict[str, Any]) -> str | list[str] | None:
+    if condition.breakpoint is not None:
+        return document.read_breakpoint(condition.breakpoint, fitted)
+    limit = condition.limit
+    return [str(each) for each in limit] if isinstance(limit, list) else str(limit)
 
 
 def _gap(value: str | None, threshold: Any) -> str | None:

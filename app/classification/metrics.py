@@ -19,6 +19,8 @@ Freshness = Literal["event", "clock", "population"]
 Unit = Literal["count", "money", "days", "ratio", "instant"]
 
 MEDIAN_GAP = "median_gap_days"
+_QUOTIENT = Numeric(30, 4)
+"""Four digits after the point; wide enough for the largest amount divided by the smallest."""
 SHRINKAGE = 2  # pseudo-gaps of the population's median added to everybody's own
 
 
@@ -86,11 +88,11 @@ def _purchased(source: Source) -> ColumnElement[Any]:
 
 
 def _average_order(source: Source) -> ColumnElement[Any]:
-    return cast(_purchased(source) / func.nullif(source.row.c.frequency, 0), Numeric(20, 4))
+    return cast(_purchased(source) / func.nullif(source.row.c.frequency, 0), _QUOTIENT)
 
 
 def _refund_rate(source: Source) -> ColumnElement[Any]:
-    return cast(source.row.c.refunded / func.nullif(_purchased(source), 0), Numeric(20, 4))
+    return cast(source.row.c.refunded / func.nullif(_purchased(source), 0), _QUOTIENT)
 
 
 def _mean_gap(source: Source) -> ColumnElement[Any]:

@@ -51,7 +51,5 @@ def _as_rows(given: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def _breakpoint(document: Any, name: str, fitted: Mapping[str, Any]) -> Any:
-    found: Any = fitted
-    for part in document.breakpoint_paths[name]:
-        found = found[int(part) if isinstance(found, list) else part]
+    found = document.read_breakpoint(name, fitted)
     return cast(null(), Numeric) if found is None else literal(Decimal(found), Numeric)
