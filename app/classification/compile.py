@@ -246,6 +246,17 @@ def _score(document: ScoreDocument, row: Row) -> Expression:
     return Expression({"score": score}, class_of, lambda step: step["score"])
 
 
+def points_of(document: ScoreDocument, row: Row) -> list[ColumnElement[Any]]:
+    """The points that each part of a score gives; NULL while the population has not given its edges."""
+    return [
+        case(
+            (row.metric(part.metric).is_(None), literal(0, Numeric)),
+            else_=cast(_way(part, row), Numeric) * literal(part.weight, Numeric) / literal(part.span, Numeric),
+        )
+        for part in document.parts
+    ]
+
+
 def _way(part: ScorePart, row: Row) -> ColumnElement[Any]:
     """How far from no points to all of `part.span` the metric has come; it is known."""
     value = row.metric(part.metric)

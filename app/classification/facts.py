@@ -16,12 +16,16 @@ from app.purchases.models import purchase
 
 @dataclass(frozen=True, slots=True)
 class FactSource:
-    """The customer's id and record, and the instant up to which events count. `scheme` is who asks, for memberships."""
+    """The customer's id and record, and the instant up to which events count. `scheme` is who asks, for memberships.
+
+    `until`: what happened later is not known, though windows end at `as_of`.
+    """
 
     customer_id: ColumnElement[Any]
     record: FromClause
     as_of: ColumnElement[Any]
     scheme: str = ""
+    until: ColumnElement[Any] | None = None
 
     def column(self, fact: Fact, pointer: str = "") -> ColumnElement[Any]:
         """The fact's value. Raises `Invalid` for a field or an event that does not exist."""
@@ -56,7 +60,7 @@ class FactSource:
         return counting.count_events(leaf, self.customer_id, self._within(leaf), pointer)
 
     def _within(self, leaf: HasEvents) -> ColumnElement[bool]:
-        until = purchase.c.occurred_at <= self.as_of
+        until = purchase.c.occurred_at <= (self.as_of if self.until is None else self.until)
         if leaf.within_days is None:
             return until
         return and_(until, purchase.c.occurred_at > self.as_of - literal(timedelta(days=leaf.within_days)))

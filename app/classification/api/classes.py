@@ -3,10 +3,12 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Path, Query
+from fastapi import Depends, Header, Path, Query
 
 from app.classification import explain, history, measurements, queries, schemes
-from app.classification.schemas.classes import ClassHistory, ClassList, ClassOut, ExplanationOut
+from app.classification.explanation.words import Language, preferred
+from app.classification.schemas.classes import ClassHistory, ClassList, ClassOut
+from app.classification.schemas.explanations import ExplanationOut
 from app.classification.schemas.metrics import MetricsOut
 from app.core import clock
 from app.core.bounds import Instant, Key
@@ -23,6 +25,18 @@ CanReadClasses = Annotated[Actor, Depends(Requires("classes:read"))]
 CustomerId = Annotated[UUID, Path(description="customer id")]
 SchemeKey = Annotated[Key, Path(description="scheme key, such as abc")]
 AsOfQuery = Annotated[Instant | None, Query(description="an instant with its zone")]
+
+
+def _language(
+    language: Annotated[
+        Language | None, Query(description="of the sentences; default: as Accept-Language says")
+    ] = None,
+    accept_language: Annotated[str | None, Header(max_length=2000)] = None,
+) -> Language:
+    return language or preferred(accept_language)
+
+
+AskedLanguage = Annotated[Language, Depends(_language)]
 
 
 @routes.get("/customers/{customer_id}/metrics", response_model=MetricsOut)
@@ -68,8 +82,16 @@ async def list_class_changes(
 
 @routes.get("/customers/{customer_id}/classes/{key}/explanation", response_model=ExplanationOut)
 async def explain_class(
-    actor: CanReadClasses, session: ReadSession, customer_id: CustomerId, key: SchemeKey, as_of: AsOfQuery = None
+    actor: CanReadClasses,
+    session: ReadSession,
+    customer_id: CustomerId,
+    key: SchemeKey,
+    language: AskedLanguage,
+    as_of: AsOfQuery = None,
 ) -> object:
-    """Why the customer is in its class: inputs, thresholds, each condition, and the way to the next class."""
+    """Why the customer is in its class: inputs, thresholds, each condition, and the way to the next class.
+
+    With `as_of` in the past: from the facts up to that instant, by the version and the breakpoints then in force.
+    """
     await document.check_visible(session, actor, customer_id, queries.READ)
-    return await explain.explain(session, await schemes.get(session, key), customer_id, as_of)
+    return await explain.explain(session, await schemes.get(session, key), customer_id, as_of, language)

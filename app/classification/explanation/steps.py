@@ -1,0 +1,272 @@
+"""The way to the neighbouring classes, kind by kind: what would have to come out otherwise.
+
+PostgreSQL has judged the present; here one value at a time is imagined just beyond a threshold, and the document says
+which class that is.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Any, Literal
+
+from app.classification.definitions import (
+    IN,
+    AbcDocument,
+    BaseDocument,
+    Rfm8Document,
+    RfmDocument,
+    RulesDocument,
+    ScoreDocument,
+    SegmentDocument,
+    StaticDocument,
+)
+from app.classification.explanation.judged import Judged, Need, need
+from app.classification.explanation.points import alternatives
+from app.classification.explanation.trees import deciding, holds, missing
+from app.classification.metrics import METRICS
+
+Direction = Literal["up", "down", "earlier_rule", "later_rule"]
+NEVER_FALLS = ("frequency", "tenure_days")
+_LITTLE = Decimal("0.000001")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A neighbouring class: all of `needs` together, or one of `alternatives`, lead there; or time alone, `on` a day.
+
+    `stands_on`: the day on which the class itself follows, after grace. A name of None is no class at all.
+    """
+
+    name: str | None
+    direction: Direction
+    needs: list[Need]
+    alternatives: list[Need] = field(default_factory=list)
+    on: date | None = None
+    stands_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What was decided, with the comparisons and, for scores, the points of each part."""
+
+    decided: str | None
+    score: int | None
+    judged: Sequence[Judged]
+    values: Mapping[str, str | None] = field(default_factory=dict)
+    points: Sequence[Decimal | None] = ()
+
+    @property
+    def truths(self) -> dict[str, bool]:
+        return {each.asked.pointer: each.met for each in self.judged if each.asked.pointer}
+
+    @property
+    def by_pointer(self) -> dict[str, Judged]:
+        return {each.asked.pointer: each for each in self.judged if each.asked.pointer}
+
+
+def steps(document: BaseDocument, present: Present) -> list[Step]:
+    """The neighbours and the way to each; none that cannot be reached."""
+    return [each for each in _KINDS[type(document)](document, present) if all(map(_is_possible, each.needs))]
+
+
+def _is_possible(each: Need) -> bool:
+    if each.judged.asked.name not in NEVER_FALLS or each.judged.asked.subject != "metric":
+        return True
+    falls = each.op in ("lt", "lte") or (each.op == "eq" and (each.judged.gap or "0").startswith("-"))
+    return not falls and each.op != "is_null"
+
+
+def _abc(document: AbcDocument, present: Present) -> Iterator[Step]:
+    """One class up is reached by the nearest edge not met; one down is below the edge that is met.
+
+    A class without an edge has no members, and none can be reached.
+    """
+    edges = [each for each in present.judged if each.threshold is not None]
+    unmet, met = [each for each in edges if not each.met], [each for each in edges if each.met]
+    if unmet:
+        yield Step(unmet[-1].asked.target, "up", [need(unmet[-1], met=True)])
+    if met:
+        below = edges[edges.index(met[0]) + 1 :]
+        name = below[0].asked.target if below else document.classes[-1]
+        yield Step(name, "down", [need(met[0], met=False)])
+
+
+def _rfm(document: RfmDocument, present: Present) -> Iterator[Step]:
+    """For each score alone, the nearest better and worse one that is another segment.
+
+    Equal edges are crossed together: where half of all customers bought once, no customer has the score 2.
+    """
+    score = document.read_score(present.score)
+    if score is None:
+        return
+    for group, letter in enumerate("rfm"[: document.dimensions]):
+        edges = [each for each in present.judged if each.asked.group == group and each.threshold is not None]
+        unmet, met = [each for each in edges if not each.met], [each for each in edges if each.met]
+        # The edges rise: recency is met from some edge on, frequency up to some edge.
+        ways = (unmet[::-1], met) if letter == "r" else (unmet, met[::-1])
+        for crossed, direction in zip(ways, ("up", "down"), strict=True):
+            better = direction == "up"
+            for n, edge in enumerate(crossed):
+                if n + 1 < len(crossed) and crossed[n + 1].threshold == edge.threshold:
+                    continue
+                there = {**score, letter: score[letter] + (n + 1) * (1 if better else -1)}
+                name = document.segment_of(there["r"], there["f"], there["m"])
+                if name != present.decided:
+                    yield Step(name, "up" if better else "down", [need(edge, met=better)])
+                    break
+
+
+def _rfm8(document: Rfm8Document, present: Present) -> Iterator[Step]:
+    """Each metric alone on the other side of its mean."""
+    score = document.read_score(present.score)
+    for letter, each in zip("rfm", present.judged, strict=True):
+        if score is not None:
+            there = {**score, letter: 1 - score[letter]}
+            name = document.classes["".join(str(there[axis]) for axis in "rfm")]
+            yield Step(name, "down" if each.met else "up", [need(each, met=not each.met)])
+
+
+def _score(document: ScoreDocument, present: Present) -> Iterator[Step]:
+    """The next class above, by points and whatever else it asks; the next below, when the points or that are lost."""
+    if present.score is None or present.decided is None:
+        return
+    names = document.class_names
+    here = names.index(present.decided)
+    marks = {each.asked.target: each for each in present.judged if each.asked.subject == "score"}
+    if here > 0:
+        above = document.thresholds[here - 1]
+        mark, truths = marks[above.name], present.truths
+        asks = [] if mark.met else [need(mark, met=True)]
+        if above.when is not None:
+            lacking = missing(above.when, f"/thresholds/{here - 1}/when", truths)
+            asks += [need(present.by_pointer[at], met=not truths[at]) for at in lacking]
+        some = [] if mark.met else _by_points(document, present, above.at_least)
+        yield Step(names[here - 1], "up", asks, some)
+    if here < len(names) - 1:
+        yield Step(names[here + 1], "down", [need(marks[present.decided], met=False)])
+
+
+def _by_points(document: ScoreDocument, present: Present, at_least: int) -> list[Need]:
+    return alternatives(document, present.points, present.values, present.judged, at_least)
+
+
+def _rules(document: RulesDocument, present: Present) -> Iterator[Step]:
+    """What the rules before the deciding one still ask for; and what comes when the deciding one lets go."""
+    truths = present.truths
+    here = next((n for n, rule in enumerate(document.rules) if holds(rule.when, _at(n), truths)), len(document.rules))
+    seen: set[tuple[str, tuple[str, ...]]] = set()
+    for n in range(here):
+        lacking = missing(document.rules[n].when, _at(n), truths)
+        name = _decides(document, _imagined(present, {at: not truths[at] for at in lacking}))
+        if name == document.rules[n].name and name != present.decided and (name, tuple(lacking)) not in seen:
+            seen.add((name, tuple(lacking)))
+            yield Step(name, "earlier_rule", [need(present.by_pointer[at], met=not truths[at]) for at in lacking])
+    if here < len(document.rules):
+        for at in deciding(document.rules[here].when, _at(here), truths):
+            name = _decides(document, _imagined(present, {at: not truths[at]}))
+            if name != present.decided:
+                yield Step(name, "later_rule", [need(present.by_pointer[at], met=not truths[at])])
+
+
+def _at(n: int) -> str:
+    return f"/rules/{n}/when"
+
+
+def _decides(document: RulesDocument, truths: Mapping[str, bool]) -> str:
+    held = (rule.name for n, rule in enumerate(document.rules) if holds(rule.when, _at(n), truths))
+    return next(held, document.default)
+
+
+def _segment(document: SegmentDocument, present: Present) -> Iterator[Step]:
+    """What is still asked of whoever is not in; what would take out whoever is."""
+    truths = present.truths
+    if present.decided is None:
+        lacking = missing(document.when, "/when", truths)
+        yield Step(IN, "up", [need(present.by_pointer[at], met=not truths[at]) for at in lacking])
+        return
+    for at in deciding(document.when, "/when", truths):
+        if not holds(document.when, "/when", _imagined(present, {at: not truths[at]})):
+            yield Step(None, "down", [need(present.by_pointer[at], met=not truths[at])])
+
+
+def _static(_: StaticDocument, __: Present) -> Iterator[Step]:
+    return iter(())
+
+
+_KINDS: dict[type[Any], Callable[[Any, Present], Iterator[Step]]] = {
+    AbcDocument: _abc,
+    RfmDocument: _rfm,
+    Rfm8Document: _rfm8,
+    RulesDocument: _rules,
+    ScoreDocument: _score,
+    SegmentDocument: _segment,
+    StaticDocument: _static,
+}
+
+
+# ---- one value, just beyond its threshold ----------------------------------------------------------------------------
+
+
+def _imagined(present: Present, turned: Mapping[str, bool]) -> dict[str, bool]:
+    """The truths when these comparisons come out so: others of the same value follow it."""
+    truths = present.truths
+    for at, wanted in turned.items():
+        changed = present.by_pointer[at]
+        value = _just_beyond(changed, met=wanted)
+        for other in present.judged:
+            if not other.asked.pointer or _subject(other) != _subject(changed):
+                continue
+            if value is not None and (found := _compared(value, other)) is not None:
+                truths[other.asked.pointer] = found
+            elif (other.asked.op, other.threshold) == (changed.asked.op, changed.threshold):
+                truths[other.asked.pointer] = wanted
+        truths[at] = wanted
+    return truths
+
+
+def _subject(each: Judged) -> tuple[Any, ...]:
+    return each.asked.subject, each.asked.name, each.asked.fact if each.asked.subject == "event" else None
+
+
+def _just_beyond(each: Judged, *, met: bool) -> Decimal | None:
+    """A value with which the comparison comes out so, as near to its threshold as values come."""
+    if each.asked.subject != "metric":
+        return None
+    wanted = need(each, met=met)
+    try:
+        limit = Decimal(str(wanted.threshold))
+    except ArithmeticError:
+        return None
+    is_whole = METRICS[each.asked.name].unit in ("count", "days") and each.asked.name != "mean_gap_days"
+    match wanted.op:
+        case "gt" | "ne":
+            return limit.to_integral_value(ROUND_FLOOR) + 1 if is_whole else limit + _LITTLE
+        case "lt":
+            return limit.to_integral_value(ROUND_CEILING) - 1 if is_whole else limit - _LITTLE
+        case "gte":
+            return limit.to_integral_value(ROUND_CEILING) if is_whole else limit
+        case "lte":
+            return limit.to_integral_value(ROUND_FLOOR) if is_whole else limit
+        case "eq":
+            return limit
+    return None
+
+
+def _compared(value: Decimal, other: Judged) -> bool | None:
+    given = other.threshold if isinstance(other.threshold, list) else [other.threshold]
+    try:
+        limits = [Decimal(str(each)) for each in given]
+    except ArithmeticError:
+        return None
+    limit = limits[0]
+    return {
+        "gte": value >= limit,
+        "gt": value > limit,
+        "lte": value <= limit,
+        "lt": value < limit,
+        "eq": value == limit,
+        "ne": value != limit,
+        "in": value in limits,
+        "not_in": value not in limits,
+    }.get(other.asked.op)
