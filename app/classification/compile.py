@@ -363,10 +363,11 @@ _THRESHOLDS: dict[type[Any], Callable[[Any, Row], Iterator[Threshold]]] = {
 }
 
 
-def breakpoint_columns(key: str, document: Document) -> CTE:
+def breakpoint_columns(key: str, document: Document, version: int | None = None) -> CTE:
     """The scheme's breakpoints in force, one row with a typed column each: `id` is NULL before the first fit.
 
-    Read inside the statement that uses them, so that a class and its breakpoints are of one snapshot.
+    Read inside the statement that uses them, so that a class and its breakpoints are of one snapshot. No row unless
+    `version` is in force: whoever has not heard yet of the next one decides nothing (see `schemes.decide`).
     """
     paths = document.breakpoint_paths
     values = {
@@ -376,7 +377,7 @@ def breakpoint_columns(key: str, document: Document) -> CTE:
     return (
         select(breakpoints.c.id, *(value.label(name) for name, value in values.items()))
         .select_from(scheme.outerjoin(breakpoints, breakpoints.c.id == scheme.c.breakpoints_id))
-        .where(scheme.c.key == key)
+        .where(scheme.c.key == key, *([] if version is None else [scheme.c.version == version]))
         .cte(f"{key}_breakpoints")
         .prefix_with("MATERIALIZED")
     )

@@ -8,7 +8,7 @@ from sqlalchemy import delete
 
 from app.classification import overrides, refresh
 from app.classification.definitions import Fact
-from app.classification.engine import Cause, evaluate
+from app.classification.engine import Cause
 from app.classification.models import (
     class_change,
     class_override,
@@ -27,7 +27,7 @@ from app.classification.recalculations import (
     run_recalculation,
 )
 from app.classification.retiring import run_emptying
-from app.classification.schemes import current, published
+from app.classification.schemes import current, decide
 from app.classification.simulate import run_simulation, simulation_died
 from app.classification.simulations import forget_old
 from app.classification.sweep import run_sweep
@@ -80,7 +80,7 @@ async def _classes(
 ) -> dict[str, Any]:
     name = "correction" if is_correction else "event"
     cause = Cause(name, session.principal, session.correlation_id, correction=is_correction)
-    outcome = await evaluate(session, await published(session), [customer_id], as_of=as_of, cause=cause)
+    outcome = await decide(session, [customer_id], as_of=as_of, cause=cause)
     return {"classes": outcome.classes.get(customer_id, {})}
 
 

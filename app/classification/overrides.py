@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from app.classification import refresh, schemes
-from app.classification.engine import Cause, Scheme, evaluate
+from app.classification.engine import Cause, Scheme
 from app.classification.models import class_override
 from app.classification.queries import READ
 from app.core import audit, clock
@@ -298,7 +298,7 @@ def _record(session: WriteSession, actor: Actor, action: str, row: Record) -> No
 async def _decide_again(session: WriteSession, customer_id: UUID, now: datetime) -> None:
     await refresh.refresh_metrics(session, [customer_id], as_of=now)
     cause = Cause("override", session.principal, session.correlation_id)
-    await evaluate(session, await schemes.published(session), [customer_id], as_of=now, cause=cause)
+    await schemes.decide(session, [customer_id], as_of=now, cause=cause)
 
 
 # ---- questions -------------------------------------------------------------------------------------------------------

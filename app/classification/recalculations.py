@@ -215,7 +215,7 @@ class _Run:
     async def finish(self) -> None:
         """Whatever is left of the phases."""
         if self.scope == "dirty":
-            self.evaluation = await schemes.published(self.database.reading())
+            self.evaluation = (await schemes.load(self.database.reading())).evaluation
             await self._dirty()
             return
         for phase in PHASES[PHASES.index(self.phase) :]:
@@ -279,7 +279,7 @@ class _Run:
                 raise
         self.failing.update(failing)
         if self.scope == "dirty":
-            self.evaluation = await schemes.published(self.database.reading())
+            self.evaluation = (await schemes.load(self.database.reading())).evaluation
         else:
             await self._load()
         return await self._carry(attempt)

@@ -5,7 +5,9 @@ A scheme that cannot be evaluated is set aside: its classes stand as they were, 
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import func, insert, select
@@ -13,7 +15,7 @@ from sqlalchemy import func, insert, select
 from app.classification import presets
 from app.classification.definitions import Document, Fact
 from app.classification.definitions.references import broken, levels
-from app.classification.engine import Evaluation, Scheme
+from app.classification.engine import Cause, Evaluation, Outcome, Scheme, evaluate
 from app.classification.models import scheme, scheme_version
 from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Conflict, NotFound
@@ -111,6 +113,20 @@ def read_document(stored: Any) -> Document | str:
 async def published(session: ReadSession) -> Evaluation:
     """All published schemes, ready to evaluate."""
     return (await current(session)).evaluation
+
+
+async def decide(session: WriteSession, customer_ids: Sequence[UUID], *, as_of: datetime, cause: Cause) -> Outcome:
+    """Evaluate these customers, whose metrics were just refreshed, by what is in force.
+
+    A process can learn of a new version a moment after its commit; a statement of the version before decides nothing,
+    and is made anew.
+    """
+    evaluation = await published(session)
+    outcome = await evaluate(session, evaluation, customer_ids, as_of=as_of, cause=cause)
+    if evaluation.levels and not outcome.classes.keys() >= set(customer_ids):
+        evaluation = (await load(session)).evaluation
+        outcome = await evaluate(session, evaluation, customer_ids, as_of=as_of, cause=cause)
+    return outcome
 
 
 async def get(session: ReadSession, key: str) -> Scheme:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.classification import catalogue, publishing, refresh, schemes, versions
 from app.classification.definitions import IN, PopulationQuantile, SegmentDocument, StaticDocument
-from app.classification.engine import Cause, evaluate, exclude_evaluation
+from app.classification.engine import Cause, exclude_evaluation
 from app.classification.metrics import MEDIAN_GAP, METRICS
 from app.classification.models import customer_class, recalculation, scheme, scheme_version, segment_member
 from app.core import audit, clock
@@ -112,7 +112,7 @@ async def change_members(
         as_of = clock.business_now()
         await refresh.refresh_metrics(session, moved, as_of=as_of)
         cause = Cause("event", session.principal, session.correlation_id)
-        await evaluate(session, await schemes.published(session), moved, as_of=as_of, cause=cause)
+        await schemes.decide(session, moved, as_of=as_of, cause=cause)
         after = {"added": [row[0] for row in added], "removed": [row[0] for row in removed]}
         audit.record(session, actor, "segment.members_changed", "scheme", key, after=after)
     return {"added": len(added), "removed": len(removed)}

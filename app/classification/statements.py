@@ -55,7 +55,7 @@ class Review:
 def deciding(schemes: Sequence["Scheme"], review: Review | None, *, ranged: bool) -> Select[Any]:
     """One level of schemes: gives how many classes changed of a range, or the classes of those named."""
     measured_for = review.schemes if review else schemes
-    limits = {each.key: breakpoint_columns(each.key, each.document) for each in measured_for}
+    limits = {each.key: breakpoint_columns(each.key, each.document, each.version) for each in measured_for}
     decided = decisions(schemes, review, limits, ranged=ranged)
     answered = union_all(*(answers(each, decided) for each in schemes)).cte("answers")
     documents = [(each.key, each.version, each.document) for each in schemes]

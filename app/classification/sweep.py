@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import literal, select, tuple_
 
 from app.classification import refresh
-from app.classification.engine import Cause, evaluate
+from app.classification.engine import Cause
 from app.classification.models import customer_metrics, recalculation
-from app.classification.schemes import published
+from app.classification.schemes import decide
 from app.core import clock
 from app.core.db import ReadSession, WriteSession
 from app.core.jobs import Interrupted, JobContext
@@ -61,5 +61,5 @@ async def _review_some(session: WriteSession, after: Place | None, now: datetime
     await refresh.plan_for_many(session)
     await refresh.refresh_metrics(session, ids, as_of=now)
     cause = Cause("clock", session.principal, session.correlation_id)
-    await evaluate(session, await published(session), ids, as_of=now, cause=cause)
+    await decide(session, ids, as_of=now, cause=cause)
     return rows[-1]["next_review_at"], rows[-1]["customer_id"]

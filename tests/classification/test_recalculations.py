@@ -183,21 +183,25 @@ cli(["worker"])
 """
 
 
-@pytest.mark.slow
-async def test_a_worker_killed_in_the_middle_is_succeeded_without_doing_anything_twice(
-    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs, url: str
-) -> None:
-    made = await customers(database, 150)
-    path = await ask(admin, refit=True)
-    environment = {
+def environment(url: str) -> dict[str, str]:
+    """What a worker of its own needs to know."""
+    return {
         **os.environ,
         "STRATA_DATABASE_URL": url,
         "STRATA_SECRET_KEY": SECRET,
         "STRATA_TODAY": NOON.date().isoformat(),
         "STRATA_LOG_LEVEL": "CRITICAL",
     }
+
+
+@pytest.mark.slow
+async def test_a_worker_killed_in_the_middle_is_succeeded_without_doing_anything_twice(
+    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs, url: str
+) -> None:
+    made = await customers(database, 150)
+    path = await ask(admin, refit=True)
     worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", WORKER, env=environment, stdout=asyncio.subprocess.DEVNULL
+        sys.executable, "-c", WORKER, env=environment(url), stdout=asyncio.subprocess.DEVNULL
     )
     try:
         async with asyncio.timeout(60):

@@ -1,6 +1,8 @@
 """Versions: drafted, checked, published for everybody at once, interrupted anywhere, returned to; schemes that go."""
 
 import asyncio
+import signal
+import sys
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -15,6 +17,7 @@ from app.classification.engine import evaluate
 from app.core.db import Database
 from app.core.jobs import Interrupted
 from tests.classification.population import NOON, RunJobs, add, classes, recalculate
+from tests.classification.test_recalculations import WORKER, environment
 from tests.conftest import MakeUser
 from tests.customers.customers import pointers
 
@@ -443,6 +446,7 @@ async def test_a_scheme_that_the_database_cannot_evaluate_does_not_stop_the_othe
     await publish(admin, run_jobs, "reader", 1)
     await value(database, "UPDATE purchase SET amount = amount * 3, base_amount = base_amount * 3")
     monkeypatch.setattr(recalculations, "CHUNK", 3)
+
     async def failing(session: Any, evaluation: Any, *given: Any, **named: Any) -> Any:
         if any(each.key == "size" for each in evaluation.schemes):
             raise asyncpg.NumericValueOutOfRangeError("numeric field overflow")
@@ -462,3 +466,48 @@ async def test_a_scheme_that_the_database_cannot_evaluate_does_not_stop_the_othe
         shown = (await admin.get(f"/v1/schemes/{key}")).json()
         assert (shown["error"], shown["stale_since"]) == (None, None)
     assert await counts(admin, "reader") == {"yes": 9, "no": 1}
+
+
+async def test_a_process_that_has_not_heard_of_a_new_version_decides_by_it_all_the_same(
+    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs
+) -> None:
+    made = await people(database, admin, run_jobs)
+    await scheme(admin)
+    await publish(admin, run_jobs, "size", 1)
+    await draft(admin, "size", SMALLER)
+    body = {"occurred_at": NOON.isoformat(), "amount": "8"}
+    answer = await admin.post(f"/v1/customers/{made[0]}/purchases", json=body)
+    assert answer.json()["classes"]["size"] == "small"
+    await value(database, "UPDATE scheme SET version = 2 WHERE key = 'size'")  # as another process does, unannounced
+    answer = await admin.post(f"/v1/customers/{made[1]}/purchases", json={**body, "amount": "1"})
+    assert (answer.status_code, answer.json()["classes"]["size"]) == (201, "large")
+    assert set(answer.json()["classes"]) >= {"abc", "lifecycle", "size"}
+
+
+@pytest.mark.slow
+async def test_a_worker_killed_while_it_publishes_is_succeeded_by_another(
+    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs, url: str
+) -> None:
+    for n in range(120):
+        await add(database, f"c-{n}", [(n, f"{n + 1}")])
+    await recalculate(admin, run_jobs, refit=True)
+    await draft(admin, "abc", ABC)
+    path = (await admin.post("/v1/schemes/abc/versions/2/publish", json={})).headers["location"]
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", WORKER, env=environment(url), stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(60):
+            while (await admin.get(path)).json()["processed"] < 70:
+                assert worker.returncode is None
+    finally:
+        worker.send_signal(signal.SIGKILL)
+        await worker.wait()
+    killed = (await admin.get(path)).json()
+    assert (killed["status"], killed["phase"]) == ("running", "classes")
+    await value(database, "UPDATE pgqueuer SET heartbeat = now() - interval '1 minute'")
+    await run_jobs()
+    assert (await admin.get(path)).json()["status"] == "completed"
+    assert await statuses(admin, "abc") == {2: "published", 1: "retired"}
+    assert await value(database, "SELECT count(*) FROM breakpoints WHERE scheme = 'abc' AND version = 2") == 1
+    assert (await recalculate(admin, run_jobs))["changed"] == 0
