@@ -6,9 +6,10 @@ statement that read revision n writes only where revision n still stands, and le
 A request that records a fact holds the customer's row lock first.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -50,8 +51,21 @@ class Evaluation:
     def __init__(self, levels: Sequence[Sequence[Scheme]], *, whole: bool = True) -> None:
         self.levels = [list(level) for level in levels]
         self.whole = whole
-        self.of_some = self._prepared(ranged=False)
-        self.of_range = self._prepared(ranged=True)
+
+    @cached_property
+    def of_one(self) -> list[Prepared]:
+        """For one customer, whose classes are told."""
+        return self._prepared(told=True)
+
+    @cached_property
+    def of_some(self) -> list[Prepared]:
+        """For customers named."""
+        return self._prepared()
+
+    @cached_property
+    def of_range(self) -> list[Prepared]:
+        """For a range of all."""
+        return self._prepared(ranged=True)
 
     @property
     def schemes(self) -> list[Scheme]:
@@ -66,21 +80,22 @@ class Evaluation:
         """A stored score as people read it; None for kinds without scores and schemes no longer published."""
         return next((each.document.read_score(score) for each in self.schemes if each.key == key), None)
 
-    def _prepared(self, *, ranged: bool) -> list[Prepared]:
+    def _prepared(self, *, ranged: bool = False, told: bool = False) -> list[Prepared]:
         if not self.levels:
             return []
         *earlier, last = self.levels
         review = statements.Review(self.schemes, whole=self.whole)
         deciding = [statements.deciding(level, None, ranged=ranged) for level in earlier]
-        return [Prepared(each) for each in (*deciding, statements.deciding(last, review, ranged=ranged))]
+        return [Prepared(each) for each in (*deciding, statements.deciding(last, review, ranged=ranged, told=told))]
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What an evaluation came to: how many classes changed, and the classes of those it was asked about."""
+    """What an evaluation came to: how many customers it found, how many classes changed; the classes of one."""
 
+    evaluated: int = 0
     changed: int = 0
-    classes: dict[UUID, dict[str, str]] = field(default_factory=dict)
+    classes: dict[str, str] = field(default_factory=dict)
 
 
 async def evaluate(
@@ -91,18 +106,19 @@ async def evaluate(
     Customers that somebody else changed meanwhile are evaluated again from what that one wrote.
     """
     params = _params(as_of, cause) | scope_params(scope)
-    if isinstance(scope, Range):
-        changed, overtaken = 0, set[UUID]()
-        for statement in evaluation.of_range:
-            row = await session.first(statement, params)
-            assert row is not None
-            changed += row["changed"]
-            overtaken.update(row["overtaken"] or ())
-        if overtaken:
-            await _lock_metrics(session, sorted(overtaken))
-            await _decide(session, evaluation, _params(as_of, cause) | {"ids": sorted(overtaken)})
-        return Outcome(changed)
-    return await _decide(session, evaluation, params)
+    if not isinstance(scope, Range):
+        return await (_decide_one if len(scope) == 1 else _decide)(session, evaluation, params)
+    outcome, overtaken = Outcome(), set[UUID]()
+    for statement in evaluation.of_range:
+        row = await session.first(statement, params)
+        assert row is not None
+        outcome.evaluated = row["evaluated"]
+        outcome.changed += row["changed"]
+        overtaken.update(row["overtaken"] or ())
+    if overtaken:
+        await _lock_metrics(session, sorted(overtaken))
+        await _decide(session, evaluation, _params(as_of, cause) | {"ids": sorted(overtaken)})
+    return outcome
 
 
 def _params(as_of: datetime, cause: Cause) -> dict[str, Any]:
@@ -119,11 +135,21 @@ def _params(as_of: datetime, cause: Cause) -> dict[str, Any]:
     }
 
 
-async def _decide(session: WriteSession, evaluation: Evaluation, params: Mapping[str, Any]) -> Outcome:
-    rows = []
+async def _decide(session: WriteSession, evaluation: Evaluation, params: dict[str, Any]) -> Outcome:
+    outcome = Outcome()
     for statement in evaluation.of_some:
-        rows = await session.all(statement, dict(params))
-    return Outcome(classes={row["customer_id"]: row["classes"] or {} for row in rows})
+        row = await session.first(statement, params)
+        assert row is not None
+        outcome.evaluated = row["evaluated"]
+        outcome.changed += row["changed"]
+    return outcome
+
+
+async def _decide_one(session: WriteSession, evaluation: Evaluation, params: dict[str, Any]) -> Outcome:
+    row = None
+    for statement in evaluation.of_one:
+        row = await session.first(statement, params)
+    return Outcome() if row is None else Outcome(evaluated=1, classes=row["classes"] or {})
 
 
 async def _lock_metrics(session: WriteSession, ids: Sequence[UUID]) -> None:

@@ -81,7 +81,7 @@ async def _classes(
     name = "correction" if is_correction else "event"
     cause = Cause(name, session.principal, session.correlation_id, correction=is_correction)
     outcome = await decide(session, [customer_id], as_of=as_of, cause=cause)
-    return {"classes": outcome.classes.get(customer_id, {})}
+    return {"classes": outcome.classes}
 
 
 async def on_bulk(session: WriteSession, event: PurchasesImported | CustomersCreated) -> None:

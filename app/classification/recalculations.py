@@ -322,7 +322,8 @@ class _Run:
             if ids:
                 await hold(session, ids)
                 await refresh.plan_for_many(session)
-                await refresh.refresh_metrics(session, ids, as_of=self.as_of)
+                categories = self.evaluation.counts_categories
+                await refresh.refresh_metrics(session, ids, as_of=self.as_of, categories=categories)
                 await evaluate(session, evaluation, ids, as_of=self.as_of, cause=self.cause)
             return len(ids)
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     CTE,
+    Boolean,
     ColumnElement,
     Date,
     DateTime,
@@ -39,7 +40,7 @@ from app.classification.models import customer_metrics, dirty_customer
 from app.core.db import Prepared, WriteSession
 from app.customers.queries import customer_ids_between
 from app.purchases.categories import NONE, categories_bought, categories_with
-from app.purchases.queries import first_after, has_entered, purchase_totals, purchase_totals_since
+from app.purchases.queries import counts, first_after, has_entered, purchase_totals, purchase_totals_since
 
 EVALUATION_LOCK = 0x57A7A
 """Advisory lock: shared by whoever evaluates single customers, exclusive for whoever puts breakpoints in force."""
@@ -56,6 +57,7 @@ CUSTOMER_ID = bindparam("customer_id", type_=UuidType)
 PURCHASE_ID = bindparam("purchase_id", type_=UuidType)
 AFTER = bindparam("after", type_=UuidType)
 UP_TO = bindparam("up_to", type_=UuidType)
+CATEGORIES = bindparam("categories", type_=Boolean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,13 @@ def _refresh_some() -> Prepared:
     They must be held. Who was dirty no longer is, and nothing else takes a mark away: while it stands, the stored row
     may be of older facts.
     """
-    fresh = _fresh(ranged=False, categories=True)
+    fresh, old = _fresh(ranged=False, categories=False), customer_metrics.alias("old")
+    bought = categories_with(NONE, fresh.c.customer_id, counts(AS_OF))
+    categories = case((or_(CATEGORIES, old.c.categories.is_not(None)), bought), (fresh.c.frequency == 0, NONE))
     measured = [*_MEASURES, "categories", "next_fact_at", "as_of"]
-    rows = select(fresh, first_after(fresh.c.customer_id, AS_OF), AS_OF)
+    rows = select(fresh, categories, first_after(fresh.c.customer_id, AS_OF), AS_OF).select_from(
+        fresh.outerjoin(old, and_(old.c.customer_id == fresh.c.customer_id, within(old.c.customer_id, ranged=False)))
+    )
     statement = upsert(customer_metrics).from_select(["customer_id", *measured], rows)
     values = {name: statement.excluded[name] for name in measured}
     return Prepared(
@@ -236,10 +242,11 @@ async def plan_for_many(session: WriteSession) -> None:
 async def refresh_metrics(session: WriteSession, scope: Scope, *, as_of: datetime, categories: bool = False) -> None:
     """Bring the stored metrics of these customers up to the facts as of an instant; customers named must be held.
 
-    Categories are counted of customers named; of everybody only when asked, since it doubles the work.
+    Categories are counted when asked, since it doubles the work, and again of customers named who had them counted.
     """
     statement = _refresh_range(categories=categories) if isinstance(scope, Range) else _refresh_some()
-    await session.all(statement, {"as_of": as_of, "window_from": as_of - WINDOW, **scope_params(scope)})
+    params = {"as_of": as_of, "window_from": as_of - WINDOW, "categories": categories}
+    await session.all(statement, params | scope_params(scope))
 
 
 async def follow_purchase(session: WriteSession, customer_id: UUID, purchase_id: UUID, *, as_of: datetime) -> None:

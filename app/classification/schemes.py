@@ -123,7 +123,7 @@ async def decide(session: WriteSession, customer_ids: Sequence[UUID], *, as_of: 
     """
     evaluation = await published(session)
     outcome = await evaluate(session, evaluation, customer_ids, as_of=as_of, cause=cause)
-    if evaluation.levels and not outcome.classes.keys() >= set(customer_ids):
+    if evaluation.levels and outcome.evaluated < len(set(customer_ids)):
         evaluation = (await load(session)).evaluation
         outcome = await evaluate(session, evaluation, customer_ids, as_of=as_of, cause=cause)
     return outcome

@@ -52,8 +52,8 @@ class Review:
     whole: bool
 
 
-def deciding(schemes: Sequence["Scheme"], review: Review | None, *, ranged: bool) -> Select[Any]:
-    """One level of schemes: gives how many classes changed of a range, or the classes of those named."""
+def deciding(schemes: Sequence["Scheme"], review: Review | None, *, ranged: bool, told: bool = False) -> Select[Any]:
+    """One level of schemes for a range or for customers named; gives what `writing` says."""
     measured_for = review.schemes if review else schemes
     limits = {each.key: breakpoint_columns(each.key, each.document, each.version) for each in measured_for}
     decided = decisions(schemes, review, limits, ranged=ranged)
@@ -62,7 +62,7 @@ def deciding(schemes: Sequence["Scheme"], review: Review | None, *, ranged: bool
     settled = movement.settled(documents, answered, ranged=ranged)
     inputs = [_inputs(each, decided) for each in schemes]
     whole = review is not None and review.whole
-    return writing(decided, settled, inputs, ranged=ranged, reviews=review is not None, whole=whole)
+    return writing(decided, settled, inputs, ranged=ranged, reviews=review is not None, whole=whole, told=told)
 
 
 # ---- measuring and deciding ------------------------------------------------------------------------------------------

@@ -37,13 +37,14 @@ Inputs = tuple[str, Sequence[ColumnElement[Any]], Sequence[ColumnElement[Any]]]
 
 
 def writing(
-    decisions: CTE, settled: CTE, inputs: Sequence[Inputs], *, ranged: bool, reviews: bool, whole: bool
+    decisions: CTE, settled: CTE, inputs: Sequence[Inputs], *, ranged: bool, reviews: bool, whole: bool, told: bool
 ) -> Select[Any]:
     """Write what differs from what stands.
 
-    Of a range gives how many classes `changed` and the customers in whom somebody else was faster (`overtaken`); of
-    customers named, the classes of each afterwards. With `reviews`, the next review is kept, too; it can only come
-    earlier unless the decisions are the `whole` of all schemes.
+    Gives how many customers were `evaluated`, how many classes `changed`, and, of a range, the customers in whom
+    somebody else was faster (`overtaken`); or, when the classes are to be `told`, those of each customer afterwards.
+    With `reviews`, the next review is kept, too; it can only come earlier unless the decisions are the `whole` of all
+    schemes.
     """
     s = settled.c
     moved = (
@@ -65,17 +66,20 @@ def writing(
     ctes = [_entered(moved, mine), _stayed(moved, mine, ranged=ranged), _left(moved, mine, ranged=ranged), logged]
     ctes += [each.cte(f"announced_{n}") for n, each in enumerate(_announced(moved, logged, mine, ranged=ranged))]
     if reviews:
-        ctes.append(_reviewed(decisions, settled, locked, whole=whole))
-    if locked is None:
+        ctes.append(_reviewed(decisions, settled, locked, ranged=ranged, whole=whole))
+    if told:
         return _afterwards(decisions, moved).add_cte(*ctes)
     ctes.remove(logged)
-    return select(
-        select(func.count()).select_from(logged).scalar_subquery().label("changed"),
-        select(func.array_agg(func.distinct(moved.c.customer_id)))
-        .where(moved.c.customer_id.not_in(select(locked.c.customer_id)))
-        .scalar_subquery()
-        .label("overtaken"),
-    ).add_cte(*ctes)
+    columns = [_count(decisions).label("evaluated"), _count(logged).label("changed")]
+    if locked is not None:
+        faster = moved.c.customer_id.not_in(select(locked.c.customer_id))
+        overtaken = select(func.array_agg(func.distinct(moved.c.customer_id))).where(faster)
+        columns.append(overtaken.scalar_subquery().label("overtaken"))
+    return select(*columns).add_cte(*ctes)
+
+
+def _count(rows: CTE) -> ColumnElement[Any]:
+    return select(func.count()).select_from(rows).scalar_subquery()
 
 
 def _locked(moved: CTE) -> CTE:
@@ -223,13 +227,13 @@ def _announced(moved: CTE, logged: CTE, mine: ColumnElement[bool], *, ranged: bo
     ]
 
 
-def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, whole: bool) -> CTE:
+def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, ranged: bool, whole: bool) -> CTE:
     """Keep when each customer is due: by its decisions, a pending change or the end of an override.
 
     Of schemes decided by an earlier statement the pending changes stand in the table; of these, in `settled`.
     Who was evaluated as of a day that is over is due at once.
     """
-    d, waiting = decisions.c, _waiting(decisions, settled)
+    d, waiting = decisions.c, _waiting(settled, ranged=ranged)
     due = func.least(d.review_at, waiting.c.due_at)
     earliest = case((bindparam("today") > AS_OF_DAY, AS_OF), else_=due if whole else func.least(due, d.next_review_at))
     review = (
@@ -239,13 +243,14 @@ def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, whole: bool) 
         .cte("review")
     )
     # Locked rows are locked before any is updated: a row that this statement updated it would not lock any more.
-    first = literal(True) if locked is None else select(func.count()).select_from(locked).scalar_subquery() >= 0
+    first = literal(True) if locked is None else _count(locked) >= 0
     return (
         update(customer_metrics)
         .values(next_review_at=review.c.review_at)
         .where(
             customer_metrics.c.customer_id == review.c.customer_id,
             customer_metrics.c.revision == review.c.revision,
+            within(customer_metrics.c.customer_id, ranged=ranged),
             first,
         )
         .returning(customer_metrics.c.customer_id)
@@ -253,7 +258,8 @@ def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, whole: bool) 
     )
 
 
-def _waiting(decisions: CTE, settled: CTE) -> CTE:
+def _waiting(settled: CTE, *, ranged: bool) -> CTE:
+    """When a pending change or the end of an override is due, of the customers who have any."""
     k, o, s = customer_class.c, class_override.c, settled.c
     zone = str(clock.business_zone())
 
@@ -263,13 +269,12 @@ def _waiting(decisions: CTE, settled: CTE) -> CTE:
     here = select(s.customer_id, func.least(begins(s.pending_on), s.forced_until).label("due_at")).where(
         or_(s.pending_on.is_not(None), s.forced_until.is_not(None))
     )
-    among = select(decisions.c.customer_id)
     decided_here = select(s.customer_id).where(s.customer_id == k.customer_id, s.scheme == k.scheme).exists()
     elsewhere = select(k.customer_id, begins(k.pending_on)).where(
-        k.pending_on.is_not(None), k.customer_id.in_(among), ~decided_here
+        k.pending_on.is_not(None), within(k.customer_id, ranged=ranged), ~decided_here
     )
     overridden = select(o.customer_id, o.expires_at).where(
-        o.status == "active", o.expires_at > AT, o.customer_id.in_(among)
+        o.status == "active", o.expires_at > AT, within(o.customer_id, ranged=ranged)
     )
     every = union_all(here, elsewhere, overridden).subquery("every")
     return (

@@ -44,11 +44,15 @@ def categories_with(
     new = (
         select(purchase_line.c.category.label("category"))
         .select_from(purchase.join(purchase_line, _is_line_of(purchase)))
-        .where(p.customer_id == customer_id, which, p.kind == "purchase", purchase_line.c.category.is_not(None))
+        # Both sides by the customer, so that no plan reads everybody's lines.
+        .where(p.customer_id == customer_id, purchase_line.c.customer_id == customer_id)
+        .where(which, p.kind == "purchase", purchase_line.c.category.is_not(None))
+        .correlate_except(purchase, purchase_line)
     )
-    every = select(func.unnest(known).label("category")).union(new).subquery("every")
+    before = select(func.unnest(known).label("category")).correlate_except()
+    every = before.union(new).subquery("every")
     ordered = func.array_agg(aggregate_order_by(every.c.category, every.c.category), type_=ARRAY(Text))
-    return select(func.coalesce(ordered, NONE)).scalar_subquery()
+    return select(func.coalesce(ordered, NONE)).select_from(every).correlate_except(every).scalar_subquery()
 
 
 def _each_once() -> ColumnElement[Any]:

@@ -167,6 +167,11 @@ def purchase_totals_since(
     )
 
 
+def counts(as_of: BindParameter[Any]) -> ColumnElement[bool]:
+    """The facts that count as of an instant."""
+    return purchase.c.occurred_at <= as_of
+
+
 def has_entered(
     since: ColumnElement[Any], recorded: BindParameter[Any], as_of: BindParameter[Any]
 ) -> ColumnElement[bool]:
@@ -204,11 +209,13 @@ def first_after(
         )
         .order_by(first.c.occurred_on)
         .limit(1)
+        .correlate_except(first)
         .scalar_subquery()
     )
     return (
         select(func.min(p.occurred_at))
         .where(p.customer_id == customer_id, p.occurred_on == day, p.occurred_at > after)
+        .correlate_except(purchase)
         .scalar_subquery()
     )
 

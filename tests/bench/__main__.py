@@ -1,7 +1,7 @@
 """`python -m tests.bench`: measure, print the table, and write it where it belongs.
 
 --size 100k|1m    how much data (default 100k: 100,000 customers, 2 million purchases)
---only get,list   some of get, list, purchase, import, recalculate, simulate, start
+--only get,list   some of recalculate, simulate, sweep, get, list, search, purchase, import, start
 --data DIR        where the generated data is kept between runs (default .data/bench-<size>)
 --write README.md put the table between the marks <!-- bench --> and <!-- /bench --> of this file
 """
@@ -17,13 +17,18 @@ import asyncpg
 from app.core import logging
 from app.core.embedded import EmbeddedPostgres
 from app.core.settings import get_settings
-from tests.bench import base, bulk, data, report, serving, simulations
+from tests.bench import base, bulk, data, report, searches, serving, simulations, sweeps
 from tests.bench.data import SIZES, Size
 from tests.bench.processes import bare_server, generator, our_server
 from tests.bench.report import Result, say
 
-WORK = ("recalculate", "simulate", "get", "list", "purchase", "import", "start")
-REQUESTS = {"get": serving.gets, "list": serving.lists, "purchase": serving.purchases}
+WORK = ("recalculate", "simulate", "sweep", "get", "list", "search", "purchase", "import", "start")
+REQUESTS = {
+    "get": serving.gets,
+    "list": serving.lists,
+    "search": searches.first_pages,
+    "purchase": serving.purchases,
+}
 SECRET = "a secret that only the bench knows, long enough"
 
 
@@ -95,6 +100,9 @@ async def _measure(url: str, size: Size, only: tuple[str, ...]) -> tuple[list[Re
         if "simulate" in only:
             say("Simulations")
             results += await simulations.drafts(url, connection)
+        if "sweep" in only:
+            say("Sweeps")
+            results += await sweeps.of_who_is_due(url, connection)
         await connection.execute("VACUUM ANALYZE")
         if set(only) & {*REQUESTS, "import"}:
             results += await _requests(url, connection, size, only)

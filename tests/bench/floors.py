@@ -60,7 +60,7 @@ FROM (
 ) customers
 """
 
-_CUSTOMER = """
+CUSTOMER = """
 SELECT c.id, c.kind, c.name, c.title, c.company_id, c.region, c.source, c.language, c.phone, c.email,
        (SELECT coalesce(json_agg(json_build_object('kind', i.kind, 'value', i.value)), '[]')
         FROM customer_identity i WHERE i.customer_id = c.id) AS identities,
@@ -70,9 +70,9 @@ SELECT c.id, c.kind, c.name, c.title, c.company_id, c.region, c.source, c.langua
        c.version, c.created_at, c.updated_at
 FROM customer c
 """
-_ONE = _CUSTOMER + "WHERE c.id = $1"
+_ONE = CUSTOMER + "WHERE c.id = $1"
 _PAGE = (
-    _CUSTOMER
+    CUSTOMER
     + """
 WHERE (c.region = $1 OR c.region ~>=~ ($1 || '-') AND c.region ~<~ ($1 || '-~'))
   AND EXISTS (SELECT FROM customer_class k WHERE k.customer_id = c.id AND k.scheme = $2 AND k.class = $3)

@@ -74,7 +74,7 @@ async def a_population(admin: httpx.AsyncClient, run_jobs: RunJobs) -> None:
 STANDING = """
 SELECT k.customer_id, k.scheme, k.class, k.score, m.frequency, m.monetary, m.refunded, m.frequency_365d,
        m.monetary_365d, m.first_purchase_at, m.last_purchase_at, m.first_purchase_on, m.last_purchase_on,
-       m.purchase_days
+       m.purchase_days, m.window_first_at
 FROM customer_class k JOIN customer_metrics m USING (customer_id) WHERE {} ORDER BY k.customer_id, k.scheme
 """
 CHANGES = "SELECT id FROM class_change WHERE {} ORDER BY id"

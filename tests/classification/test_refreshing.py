@@ -177,3 +177,23 @@ async def test_categories_are_counted_once_each_and_followed(admin: httpx.AsyncC
     assert await counted() == "2"
     stored = await rows_of(database, f"SELECT categories FROM customer_metrics WHERE customer_id = '{customer}'")
     assert stored == [(["coffee", "tea"],)]
+
+
+async def test_several_at_once_are_measured_each_by_its_own_facts(admin: httpx.AsyncClient, database: Database) -> None:
+    tomorrow = (clock.business_now() + timedelta(hours=20)).isoformat()
+    bought = {"tea": "2020-01-02T03:04:05Z", "wine": tomorrow, "silk": "2020-03-02T03:04:05Z"}
+    ids = []
+    for category, at in bought.items():
+        customer = (await admin.post("/v1/customers", json={"name": category})).json()["id"]
+        lines = [{"amount": "1", "quantity": "1", "category": category}]
+        body = {"occurred_at": at, "amount": "1", "lines": lines}
+        assert (await admin.post(f"/v1/customers/{customer}/purchases", json=body)).status_code == 201
+        ids.append(UUID(customer))
+    measured = "SELECT frequency, categories, window_first_at, next_fact_at FROM customer_metrics ORDER BY customer_id"
+    followed = await rows_of(database, measured)
+    assert [row[1] for row in followed] == [["tea"], [], ["silk"]]
+    assert [row[3] is not None for row in followed] == [False, True, False]
+    async with database.transaction() as session:
+        await hold(session, ids)
+        await refresh.refresh_metrics(session, ids, as_of=clock.business_now(), categories=True)
+    assert await rows_of(database, measured) == followed
