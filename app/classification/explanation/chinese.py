@@ -215,6 +215,8 @@ class Chinese(Words):
                 waits = "宽限期满后" if way == "down" else "到下一周期时"
                 return f"{unless}，将于{step.on}被判定为{name}，{waits}于{step.stands_on}{moves}。"
             return f"{unless}，将于{step.on}{moves}。"
+        if way == "down" and all(each.is_bought for each in step.needs):
+            return f"{self.needs(step.needs)}后将变为{name}。"
         if way == "down":
             return f"若{self.all_of([self.is_(each) for each in step.needs])}，将{moves}。"
         some = f"，例如{'，或'.join(map(self.need, step.alternatives))}" if step.alternatives else ""
@@ -322,7 +324,7 @@ class Chinese(Words):
         title, value = self.title(each), self.value(each, each.value)
         if each.asked.subject == "tag":
             return f"{'有' if each.met else '没有'}{title}"
-        if each.threshold is None or each.value == each.threshold:
+        if each.threshold is None or each.value is None or need(each, met=each.met).op == "eq":
             return f"{title}为{value}"
         return f"{title}为{value}（{self.asks(need(each, met=each.met))}）"
 

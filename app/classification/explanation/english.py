@@ -158,6 +158,8 @@ class English(Words):
                 waits = "then in grace" if way == "down" else "in force with the next period"
                 return f"{moves} on {step.stands_on} {unless} (decided on {step.on}, {waits})."
             return f"{moves} on {step.on} {unless}."
+        if way == "down" and all(each.is_bought for each in step.needs):
+            return f"Becomes {name} with {self.needs(step.needs)}."
         if way == "down":
             return f"{moves} if {self.all_of([self.is_(each) for each in step.needs])}."
         some = f", for example {' or '.join(map(self.need, step.alternatives))}" if step.alternatives else ""
@@ -274,7 +276,7 @@ class English(Words):
         if each.asked.subject == "tag":
             return f"it has the {title}" if each.met else f"it has no {title}"
         be = "are" if each.asked.subject in ("event", "score") or _is_plural(title) else "is"
-        if each.threshold is None or each.value == each.threshold:
+        if each.threshold is None or each.value is None or need(each, met=each.met).op == "eq":
             return f"{title} {be} {value}"
         return f"{title} {be} {value} ({self.asks(need(each, met=each.met))})"
 

@@ -53,6 +53,15 @@ class Need:
     threshold: str | list[str] | None
     within_days: int | None = None
 
+    @property
+    def is_bought(self) -> bool:
+        """Whether it takes a purchase."""
+        if self.judged.asked.subject != "metric":
+            return False
+        ops = {"frequency": ("gt", "gte"), "frequency_365d": ("gt", "gte")}
+        ops |= {"recency_days": ("lt", "lte"), "gap_ratio": ("lt", "lte")}
+        return self.op in ops.get(self.judged.asked.name, ())
+
     def data(self) -> dict[str, Any]:
         return {
             "subject": self.judged.asked.subject,
@@ -68,7 +77,11 @@ class Need:
 def need(judged: Judged, *, met: bool) -> Need:
     """The comparison coming out as `met`."""
     op, threshold = judged.asked.op, judged.threshold
-    return Need(judged, op, threshold) if met else Need(judged, *inverted(op, threshold))
+    if not met:
+        op, threshold = inverted(op, threshold)
+    if op == "ne" and judged.asked.name == "frequency" and judged.value == threshold:
+        op = "gt"  # purchases only become more
+    return Need(judged, op, threshold)
 
 
 def inverted(op: str, threshold: Any) -> tuple[str, Any]:

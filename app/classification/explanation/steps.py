@@ -161,12 +161,20 @@ def _rules(document: RulesDocument, present: Present) -> Iterator[Step]:
         name = _decides(document, _imagined(present, {at: not truths[at] for at in lacking}))
         if name == document.rules[n].name and name != present.decided and (name, tuple(lacking)) not in seen:
             seen.add((name, tuple(lacking)))
-            yield Step(name, "earlier_rule", [need(present.by_pointer[at], met=not truths[at]) for at in lacking])
+            asks = [need(present.by_pointer[at], met=not truths[at]) for at in lacking]
+            yield Step(name, "earlier_rule", _without_implied(asks))
     if here < len(document.rules):
         for at in deciding(document.rules[here].when, _at(here), truths):
             name = _decides(document, _imagined(present, {at: not truths[at]}))
             if name != present.decided:
                 yield Step(name, "later_rule", [need(present.by_pointer[at], met=not truths[at])])
+
+
+def _without_implied(needs: list[Need]) -> list[Need]:
+    """Whoever makes more purchases has ended the silence."""
+    counted = any(each.is_bought and each.judged.asked.name.startswith("frequency") for each in needs)
+    silence = ("recency_days", "gap_ratio")
+    return [each for each in needs if not (counted and each.is_bought and each.judged.asked.name in silence)]
 
 
 def _at(n: int) -> str:
@@ -222,7 +230,25 @@ def _imagined(present: Present, turned: Mapping[str, bool]) -> dict[str, bool]:
             elif (other.asked.op, other.threshold) == (changed.asked.op, changed.threshold):
                 truths[other.asked.pointer] = wanted
         truths[at] = wanted
+    needs = [need(present.by_pointer[at], met=wanted) for at, wanted in turned.items()]
+    if any(each.is_bought for each in needs):
+        named = {each.judged.asked.name for each in needs if each.judged.asked.subject == "metric"}
+        truths |= _after_a_purchase(present, named)
     return truths
+
+
+def _after_a_purchase(present: Present, named: set[str]) -> dict[str, bool]:
+    """What a purchase does besides: the silence ends, and it counts."""
+    values = {"recency_days": Decimal(0), "gap_ratio": Decimal(0)}
+    if not named & {"frequency", "frequency_365d"}:
+        for name in ("frequency", "frequency_365d"):
+            values[name] = Decimal(present.values.get(name) or 0) + 1
+    return {
+        each.asked.pointer: found
+        for each in present.judged
+        if each.asked.pointer and each.asked.subject == "metric" and each.asked.name in values.keys() - named
+        if (found := _compared(values[each.asked.name], each)) is not None
+    }
 
 
 def _subject(each: Judged) -> tuple[Any, ...]:

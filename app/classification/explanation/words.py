@@ -136,7 +136,8 @@ def foremost(told: Told) -> Step | None:
     if in_time:
         return min(in_time, key=lambda each: each.on or date.max)
     better = [each for each in told.steps if each.needs and direction(told.document, told.decided, each.name) == "up"]
-    return min(better, key=lambda each: len(each.needs), default=None)
+    ranked = told.document.ranked
+    return max(better, key=lambda each: (ranked.index(each.name or ranked[0]), -len(each.needs)), default=None)
 
 
 def money(amount: str) -> str:
