@@ -47,7 +47,7 @@ from app.classification.facts import FactSource
 from app.classification.metrics import INSTANTS, METRICS, Source, metric_type
 from app.classification.models import breakpoints, scheme
 from app.core.errors import Invalid
-from app.core.predicates import BreakpointRef, HasEvents, Leaf, MetricIs, Node, Op, to_sql
+from app.core.predicates import BreakpointRef, ClassIs, HasEvents, Leaf, MetricIs, Node, Op, compare, known, to_sql
 
 Columns = Mapping[str, ColumnElement[Any]]
 
@@ -138,8 +138,8 @@ class _Resolver:
     def field(self, name: str, pointer: str) -> ColumnElement[Any]:
         return self._row.fact(Fact("field", name), pointer)
 
-    def class_of(self, scheme: str, pointer: str) -> ColumnElement[Any]:
-        return self._row.fact(Fact("class", scheme), pointer)
+    def class_is(self, leaf: ClassIs, pointer: str) -> ColumnElement[bool]:
+        return compare(self._row.fact(Fact("class", leaf.scheme), f"{pointer}/class"), leaf.op, leaf.value, pointer)
 
     def tagged(self, tag: str) -> ColumnElement[bool]:
         return self._row.fact(Fact("tag", tag))
@@ -150,7 +150,7 @@ class _Resolver:
 
 def condition(node: Node, row: Row, pointer: str = "") -> ColumnElement[bool]:
     """A rule's condition over a row."""
-    return to_sql(node, _Resolver(row), pointer)
+    return known(to_sql(node, _Resolver(row), pointer))
 
 
 def expression(document: Document, row: Row) -> Expression:

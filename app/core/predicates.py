@@ -233,21 +233,25 @@ class Resolver(Protocol):
 
     def metric(self, name: str, pointer: str) -> ColumnElement[Any]: ...
     def field(self, name: str, pointer: str) -> ColumnElement[Any]: ...
-    def class_of(self, scheme: str, pointer: str) -> ColumnElement[Any]: ...
+    def class_is(self, leaf: ClassIs, pointer: str) -> ColumnElement[bool]: ...
     def tagged(self, tag: str) -> ColumnElement[bool]: ...
     def breakpoint(self, name: str, pointer: str) -> ColumnElement[Any]: ...
     def events(self, leaf: HasEvents, pointer: str) -> ColumnElement[int]: ...
 
 
 def to_sql(node: Node, resolver: Resolver, pointer: str = "") -> ColumnElement[bool]:
-    """The tree as one SQL condition. A NULL on the way counts as false, also under `not`."""
+    """The tree as one SQL condition; what is unknown (NULL) counts as false, also under `not`.
+
+    Only there is this said in SQL: the planner sees through a comparison, and not through a COALESCE around it. Who
+    shows the answer instead of filtering by it asks for `known(…)`.
+    """
     match node:
         case AllOf():
             return sql_and(true(), *(to_sql(part, resolver, f"{pointer}/all/{n}") for n, part in enumerate(node.parts)))
         case AnyOf():
             return or_(false(), *(to_sql(part, resolver, f"{pointer}/any/{n}") for n, part in enumerate(node.parts)))
         case NotOf():
-            return not_(to_sql(node.part, resolver, f"{pointer}/not"))
+            return not_(known(to_sql(node.part, resolver, f"{pointer}/not")))
         case HasTag():
             return resolver.tagged(node.tag)
         case HasEvents():
@@ -255,12 +259,12 @@ def to_sql(node: Node, resolver: Resolver, pointer: str = "") -> ColumnElement[b
         case MetricIs():
             if isinstance(node.value, BreakpointRef):
                 limit = resolver.breakpoint(node.value.breakpoint, f"{pointer}/value")
-                return known(_ordered(resolver.metric(node.metric, f"{pointer}/metric"), node.op, limit, pointer))
+                return _ordered(resolver.metric(node.metric, f"{pointer}/metric"), node.op, limit, pointer)
             return compare(resolver.metric(node.metric, f"{pointer}/metric"), node.op, node.value, pointer)
         case FieldIs():
             return compare(resolver.field(node.field, f"{pointer}/field"), node.op, node.value, pointer)
         case ClassIs():
-            return compare(resolver.class_of(node.scheme, f"{pointer}/class"), node.op, node.value, pointer)
+            return resolver.class_is(node, pointer)
 
 
 def _so_many(count: ColumnElement[int], wanted: HowMany) -> ColumnElement[bool]:
@@ -274,7 +278,7 @@ def known(condition: ColumnElement[Any]) -> ColumnElement[bool]:
 
 
 def compare(subject: ColumnElement[Any], op: Op, value: Any, pointer: str) -> ColumnElement[bool]:
-    """One comparison with a constant, its value read as the subject's type."""
+    """One comparison with a constant, its value read as the subject's type; NULL when the subject is."""
     at = f"{pointer}/value"
     if op is Op.IS_NULL:
         if not isinstance(value, bool):
@@ -284,19 +288,19 @@ def compare(subject: ColumnElement[Any], op: Op, value: Any, pointer: str) -> Co
         if not isinstance(value, list) or not value:
             raise Invalid.at(at, f"{op} takes a list of values")
         among = subject == any_(literal([_typed(subject, each, at) for each in value], ARRAY(subject.type)))
-        return known(among) if op is Op.IN else known(not_(among))
+        return among if op is Op.IN else not_(among)
     if op is Op.WITHIN and isinstance(value, list):
-        return known(_within_one_of(subject, value, pointer))
+        return _within_one_of(subject, value, pointer)
     if isinstance(value, list):
         raise Invalid.at(at, f"{op} takes one value; use in for a list")
     if op in (Op.WITHIN, Op.CONTAINS):
-        return known(_textual(subject, op, value, pointer))
+        return _textual(subject, op, value, pointer)
     operand = literal(_typed(subject, value, at), subject.type)
     if op is Op.EQ:
-        return known(subject == operand)
+        return subject == operand
     if op is Op.NE:
-        return known(subject != operand)
-    return known(_ordered(subject, op, operand, pointer))
+        return subject != operand
+    return _ordered(subject, op, operand, pointer)
 
 
 def _ordered(subject: ColumnElement[Any], op: Op, operand: ColumnElement[Any], pointer: str) -> ColumnElement[bool]:

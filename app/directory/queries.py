@@ -19,7 +19,7 @@ from app.core import clock
 from app.core.db import Prepared, ReadSession, Statement
 from app.core.errors import Forbidden, Invalid
 from app.core.http.paging import Page
-from app.core.predicates import AllOf, AnyOf, ClassIs, HasEvents, Node, NotOf, Op, to_sql
+from app.core.predicates import AllOf, AnyOf, ClassIs, HasEvents, Node, NotOf, Op, compare, to_sql
 from app.core.settings import get_settings
 from app.customers.contacts import normal_identity
 from app.customers.document import READ_CONTACT, documents, shape_for, visible_to
@@ -220,16 +220,15 @@ class CustomerResolver:
             raise Invalid.at(pointer, f"there is no field {name}; there are: {', '.join([*FIELDS, *CONTACT_FIELDS])}")
         return field(name)
 
-    def class_of(self, scheme: str, pointer: str) -> ColumnElement[Any]:
-        if scheme not in self._class_names:
-            raise Invalid.at(pointer, f"there is no scheme {scheme}; there are: {', '.join(self._class_names)}")
+    def class_is(self, leaf: ClassIs, pointer: str) -> ColumnElement[bool]:
+        if leaf.scheme not in self._class_names:
+            known = ", ".join(self._class_names)
+            raise Invalid.at(f"{pointer}/class", f"there is no scheme {leaf.scheme}; there are: {known}")
         k = customer_class.c
-        return (
-            select(k.class_)
-            .where(k.customer_id == customer.c.id, k.scheme == scheme)
-            .correlate(customer)
-            .scalar_subquery()
-        )
+        stands = select(k.class_).where(k.customer_id == customer.c.id, k.scheme == leaf.scheme).correlate(customer)
+        if leaf.op in (Op.EQ, Op.IN):
+            return stands.where(compare(k.class_, leaf.op, leaf.value, pointer)).exists()
+        return compare(stands.scalar_subquery(), leaf.op, leaf.value, pointer)
 
     def tagged(self, tag: str) -> ColumnElement[bool]:
         return customer.c.tags.contains([tag])
