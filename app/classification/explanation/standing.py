@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Select,
     and_,
     any_,
+    bindparam,
     case,
     func,
     literal,
@@ -34,9 +36,10 @@ from app.classification.models import (
     scheme_version,
 )
 from app.classification.queries import as_class, override_columns
+from app.classification.refresh import CUSTOMER_ID
 from app.classification.schemes import Published, SchemeFailing, read_document
 from app.core import clock
-from app.core.db import ReadSession, Record
+from app.core.db import Prepared, ReadSession, Record
 from app.core.errors import NotFound
 from app.core.settings import get_settings
 from app.customers.models import customer
@@ -80,7 +83,8 @@ async def find(
     if as_of is not None and as_of < now:
         then = _given(await session.all(_then(keys, customer_id, as_of)))
         return Situation({row["key"]: _standing_then(row, found) for row in then}, as_of, True, True)
-    rows = list(_given(await session.all(_now(keys, customer_id, now))))
+    params = {"keys": list(keys), "first_key": keys[:1], "customer_id": customer_id, "now": now}
+    rows = list(_given(await session.all(_now(), params)))
     standing = {row["key"]: _standing(row, found, row["version"], found.schemes[row["key"]].document) for row in rows}
     if as_of is not None:
         return Situation(standing, as_of, True, False)
@@ -125,34 +129,36 @@ def _standing_then(row: Record, found: Published) -> Standing:
     return _standing(row, found, row["version"], document)
 
 
-def _wanted(keys: Sequence[str]) -> tuple[ColumnElement[bool], ColumnElement[Any]]:
-    given = literal(list(keys), ARRAY(Text))
+def _wanted(given: ColumnElement[Any]) -> tuple[ColumnElement[bool], ColumnElement[Any]]:
     return scheme.c.key == any_(given), func.array_position(given, scheme.c.key)
 
 
-def _override_at(customer_id: UUID, at: datetime) -> ColumnElement[bool]:
+def _override_at(customer_id: ColumnElement[Any], at: ColumnElement[Any]) -> ColumnElement[bool]:
     o = class_override.c
-    contains = o.period.contains(literal(at, DateTime(timezone=True)))
-    return and_(o.customer_id == customer_id, o.scheme == scheme.c.key, o.status.in_(("active", "ended")), contains)
+    contains = o.period.contains(at)
+    return and_(
+        o.customer_id == customer_id, o.scheme == scheme.c.key, or_(o.status == "active", o.status == "ended"), contains
+    )
 
 
 # ---- now -------------------------------------------------------------------------------------------------------------
 
 
-def _now(keys: Sequence[str], customer_id: UUID, now: datetime) -> Select[Any]:
+@lru_cache
+def _now() -> Prepared:
     """What stands, and the instant as of which it was decided last.
 
     A class that was confirmed is not written again, so its row does not know that instant: it is that of the
     latest recalculation of everybody, which may lie in the past, unless the customer's facts came after it.
     """
     k, m = customer_class.c, customer_metrics.c
-    wanted, position = _wanted(keys)
-    whole = _latest_of_everybody(keys[0], customer_id)
+    wanted, position = _wanted(bindparam("keys", type_=ARRAY(Text)))
+    whole = _latest_of_everybody()
     facts_known_at = func.greatest(customer.c.created_at, last_recorded_at(m.customer_id))
     decided_as_of = case(
         (whole.c.ended_at >= facts_known_at, whole.c.as_of), else_=func.greatest(k.as_of, m.as_of, breakpoints.c.as_of)
     )
-    return (
+    return Prepared(
         select(
             scheme.c.key,
             scheme.c.version,
@@ -173,20 +179,20 @@ def _now(keys: Sequence[str], customer_id: UUID, now: datetime) -> Select[Any]:
         .join(scheme, wanted)
         .outerjoin(customer_class, (k.customer_id == m.customer_id) & (k.scheme == scheme.c.key))
         .outerjoin(breakpoints, breakpoints.c.id == scheme.c.breakpoints_id)
-        .outerjoin(class_override, _override_at(customer_id, now))
+        .outerjoin(class_override, _override_at(CUSTOMER_ID, bindparam("now", type_=DateTime(timezone=True))))
         .outerjoin(whole, literal(True))
-        .where(m.customer_id == customer_id)
+        .where(m.customer_id == CUSTOMER_ID)
         .order_by(position)
     )
 
 
-def _latest_of_everybody(key: str, customer_id: UUID) -> Any:
+def _latest_of_everybody() -> Any:
     """The latest recalculation of everybody in this scheme that has come to this customer."""
     r = recalculation.c
-    came_by = or_(r.status == "completed", (r.phase == "classes") & (r.position >= customer_id))
+    came_by = or_(r.status == "completed", (r.phase == "classes") & (r.position >= CUSTOMER_ID))
     return (
         select(r.as_of, func.coalesce(r.finished_at, func.now()).label("ended_at"))
-        .where(r.scope == "all", r.schemes.contains([key]), came_by)
+        .where(r.scope == "all", r.schemes.contains(bindparam("first_key", type_=ARRAY(Text))), came_by)
         .order_by(r.started_at.desc())
         .limit(1)
         .subquery("whole")
@@ -204,7 +210,7 @@ def _then(keys: Sequence[str], customer_id: UUID, at: datetime) -> Select[Any]:
     instant as of which they were fitted.
     """
     shifted = get_settings().today is not None
-    wanted, position = _wanted(keys)
+    wanted, position = _wanted(literal(list(keys), ARRAY(Text)))
     changed, version = _change_before(customer_id, at), scheme_version.alias("version_then")
     v = version.c
     in_force = _version_then(changed, at, shifted=shifted)
@@ -232,7 +238,7 @@ def _then(keys: Sequence[str], customer_id: UUID, at: datetime) -> Select[Any]:
         .outerjoin(changed, true())
         .join(version, and_(v.scheme == scheme.c.key, v.version == func.coalesce(in_force, first.scalar_subquery())))
         .outerjoin(fit, true())
-        .outerjoin(class_override, _override_at(customer_id, at))
+        .outerjoin(class_override, _override_at(literal(customer_id), literal(at, DateTime(timezone=True))))
         .where(customer_metrics.c.customer_id == customer_id)
         .order_by(position)
     )
