@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import delete
 
 from app.classification import overrides, refresh
@@ -20,6 +21,7 @@ from app.classification.models import (
 )
 from app.classification.predictions.requests import run_weekly
 from app.classification.predictions.run import prediction_died, run_prediction
+from app.classification.queries import classes_of
 from app.classification.recalculations import (
     enqueue_after_import,
     recalculation_died,
@@ -33,6 +35,7 @@ from app.classification.simulations import forget_old
 from app.classification.sweep import run_sweep
 from app.core import clock
 from app.core.db import WriteSession
+from app.core.errors import ReactionFailed
 from app.core.jobs import Schedule
 from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted, CustomersCreated
 from app.imports.events import ImportCompleted
@@ -41,6 +44,8 @@ from app.purchases.events import PurchaseDeleted, PurchaseRecorded, PurchasesImp
 
 async def on_purchase(session: WriteSession, event: PurchaseRecorded) -> dict[str, Any]:
     """Move the customer's metrics on and classify it again, in the transaction of the purchase."""
+    if session.defers:
+        return await _later(session, event.customer_id)
     as_of = clock.business_now()
     await refresh.follow_purchase(session, event.customer_id, event.purchase_id, as_of=as_of)
     return await _classes(session, event.customer_id, as_of, is_correction=_corrects(event, as_of))
@@ -48,9 +53,7 @@ async def on_purchase(session: WriteSession, event: PurchaseRecorded) -> dict[st
 
 async def on_purchase_deleted(session: WriteSession, event: PurchaseDeleted) -> None:
     """Measure and classify the customer again as if the purchase had never been."""
-    as_of = clock.business_now()
-    await refresh.refresh_metrics(session, [event.customer_id], as_of=as_of)
-    await _classes(session, event.customer_id, as_of, is_correction=True)
+    await _anew(session, event.customer_id, is_correction=True)
 
 
 def _corrects(event: PurchaseRecorded, as_of: datetime) -> bool:
@@ -60,9 +63,7 @@ def _corrects(event: PurchaseRecorded, as_of: datetime) -> bool:
 
 async def on_creation(session: WriteSession, event: CustomerCreated) -> dict[str, Any]:
     """Measure and classify the one customer, in the transaction that created it."""
-    as_of = clock.business_now()
-    await refresh.refresh_metrics(session, [event.customer_id], as_of=as_of)
-    return await _classes(session, event.customer_id, as_of)
+    return await _anew(session, event.customer_id)
 
 
 async def on_change(session: WriteSession, event: CustomerChanged) -> None:
@@ -70,9 +71,21 @@ async def on_change(session: WriteSession, event: CustomerChanged) -> None:
     changed = {Fact("field", name) for name in (*event.fields, "updated_at")}
     read = (await current(session)).facts
     if read & changed or ("tags" in event.fields and any(fact.kind == "tag" for fact in read)):
-        as_of = clock.business_now()
-        await refresh.refresh_metrics(session, [event.customer_id], as_of=as_of)
-        await _classes(session, event.customer_id, as_of)
+        await _anew(session, event.customer_id)
+
+
+async def _anew(session: WriteSession, customer_id: UUID, *, is_correction: bool = False) -> dict[str, Any]:
+    if session.defers:
+        return await _later(session, customer_id)
+    as_of = clock.business_now()
+    await refresh.refresh_metrics(session, [customer_id], as_of=as_of)
+    return await _classes(session, customer_id, as_of, is_correction=is_correction)
+
+
+async def _later(session: WriteSession, customer_id: UUID) -> dict[str, Any]:
+    """Leave the customer to the next sweep; until then its classes stand."""
+    await refresh.mark_dirty(session, [customer_id])
+    return {"classes": {each["scheme"]: each["class"] for each in await classes_of(session, customer_id)}}
 
 
 async def _classes(
@@ -80,7 +93,11 @@ async def _classes(
 ) -> dict[str, Any]:
     name = "correction" if is_correction else "event"
     cause = Cause(name, session.principal, session.correlation_id, correction=is_correction)
-    outcome = await decide(session, [customer_id], as_of=as_of, cause=cause)
+    try:
+        outcome = await decide(session, [customer_id], as_of=as_of, cause=cause)
+    except asyncpg.DataError as error:
+        # Some scheme cannot compute this customer; the sweep finds out which, and the fact is not lost for it.
+        raise ReactionFailed from error
     return {"classes": outcome.classes}
 
 

@@ -108,6 +108,15 @@ async def run_nightly(context: JobContext) -> None:
             await queue(session, "all", "refit", keys, refit=True, phase="fit")
 
 
+async def queue_dirty(session: WriteSession, *, cause: str) -> None:
+    """See to the customers who wait to be measured, unless that is about to happen anyway."""
+    r = recalculation.c
+    if await session.scalar(select(dirty_customer.c.customer_id).limit(1)) is None:
+        return
+    if await session.scalar(select(r.id).where(r.scope == "dirty", r.status == "queued").limit(1)) is None:
+        await queue(session, "dirty", cause, (await schemes.current(session)).keys, refit=False)
+
+
 async def _being_refitted(session: WriteSession) -> set[str]:
     r = recalculation.c
     rows = await session.all(select(r.schemes).where(r.refit, r.status.in_(["queued", "running"])))

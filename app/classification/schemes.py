@@ -115,13 +115,20 @@ async def published(session: ReadSession) -> Evaluation:
     return (await current(session)).evaluation
 
 
-async def decide(session: WriteSession, customer_ids: Sequence[UUID], *, as_of: datetime, cause: Cause) -> Outcome:
-    """Evaluate these customers, whose metrics were just refreshed, by what is in force.
+async def decide(
+    session: WriteSession,
+    customer_ids: Sequence[UUID],
+    *,
+    as_of: datetime,
+    cause: Cause,
+    evaluation: Evaluation | None = None,
+) -> Outcome:
+    """Evaluate these customers, whose metrics were just refreshed, by what is in force or by some of it.
 
     A process can learn of a new version a moment after its commit; a statement of the version before decides nothing,
     and is made anew.
     """
-    evaluation = await published(session)
+    evaluation = evaluation or await published(session)
     outcome = await evaluate(session, evaluation, customer_ids, as_of=as_of, cause=cause)
     if evaluation.levels and outcome.evaluated < len(set(customer_ids)):
         evaluation = (await load(session)).evaluation

@@ -3,15 +3,17 @@
 A schedule looks at these customers, and never at everybody.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import literal, select, tuple_
 
-from app.classification import refresh
-from app.classification.engine import Cause
+from app.classification import recalculations, refresh
+from app.classification.engine import Cause, Evaluation
+from app.classification.failures import set_aside_failing
 from app.classification.models import customer_metrics, recalculation
-from app.classification.schemes import decide
+from app.classification.schemes import decide, published
 from app.core import clock
 from app.core.db import ReadSession, WriteSession
 from app.core.jobs import Interrupted, JobContext
@@ -23,18 +25,35 @@ Place = tuple[datetime, UUID]
 
 
 async def run_sweep(context: JobContext) -> None:
-    """The job: measure and decide everybody who is due, in the order in which they became so."""
+    """The job: measure and decide everybody who is due, in the order in which they became so; and who was put off."""
     now = clock.business_now()
+    async with context.database.transaction(correlation_id=context.correlation_id) as session:
+        await recalculations.queue_dirty(session, cause="event")
     if await _is_held(context.database.reading(), now):
         return
     place: Place | None = None
     while True:
-        async with context.database.transaction(correlation_id=context.correlation_id) as session:
-            place = await _review_some(session, place, now)
+        place = await _review_some_of_all_schemes(context, place, now)
         if place is None:
             return
         if context.stopping.is_set():
             raise Interrupted
+
+
+async def _review_some_of_all_schemes(context: JobContext, after: Place | None, now: datetime) -> Place | None:
+    """Review the next chunk; schemes that some customer makes fail are set aside, and the others decided."""
+    try:
+        async with context.database.transaction(correlation_id=context.correlation_id) as session:
+            return await _review_some(session, after, now, await published(session))
+    except asyncpg.DataError:
+        evaluation = await published(context.database.reading())
+
+        async def attempt(session: WriteSession, alone: Evaluation) -> None:
+            await _review_some(session, after, now, alone)
+
+        if not await set_aside_failing(context.database, evaluation, attempt):
+            raise
+        return after or (datetime.min.replace(tzinfo=UTC), refresh.NOBODY)
 
 
 async def _is_held(session: ReadSession, now: datetime) -> bool:
@@ -46,7 +65,9 @@ async def _is_held(session: ReadSession, now: datetime) -> bool:
     return held_on is not None and held_on == clock.business_day(now)
 
 
-async def _review_some(session: WriteSession, after: Place | None, now: datetime) -> Place | None:
+async def _review_some(
+    session: WriteSession, after: Place | None, now: datetime, evaluation: Evaluation
+) -> Place | None:
     """Review the next chunk; the place of its last customer, None when there was none."""
     await keep_all(session)
     m = customer_metrics.c
@@ -61,5 +82,5 @@ async def _review_some(session: WriteSession, after: Place | None, now: datetime
     await refresh.plan_for_many(session)
     await refresh.refresh_metrics(session, ids, as_of=now)
     cause = Cause("clock", session.principal, session.correlation_id)
-    await decide(session, ids, as_of=now, cause=cause)
+    await decide(session, ids, as_of=now, cause=cause, evaluation=evaluation)
     return rows[-1]["next_review_at"], rows[-1]["customer_id"]

@@ -136,11 +136,14 @@ class WriteSession(ReadSession):
         *,
         correlation_id: str | None = None,
         principal: str = "system",
+        defers: bool = False,
     ) -> None:
         super().__init__(database)
         self.connection = connection
         self.correlation_id = correlation_id
         self.principal = principal
+        self.defers = defers
+        """Whether reactions that can wait are left to a job instead of joining the transaction."""
         self.after_commit: list[Callable[[], None]] = []
         self._behind: dict[str, list[dict[str, Any]]] = {}
 

@@ -17,6 +17,10 @@ class FieldError:
         return {"pointer": self.pointer, "message": self.message}
 
 
+class ReactionFailed(Exception):
+    """What joins the transaction could not be done: the request is carried out again, and this is left for later."""
+
+
 class Problem(Exception):
     """An answer other than success, as RFC 9457 says it.
 

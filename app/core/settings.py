@@ -41,6 +41,9 @@ class Settings(BaseSettings):
 
     job_concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     phone_region: Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="reads national phone numbers")] = "CN"
+    classify_inline: bool = Field(
+        default=True, description="off: facts are recorded at once, and classes follow within minutes"
+    )
     recalculation_lanes: Annotated[int, Field(ge=1, le=16, description="chunks computed side by side")] = 2
     log_level: str = "INFO"
 

@@ -6,10 +6,11 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 
-from app.classification import refresh, sweep
+from app.classification import recalculations, refresh, schemes, sweep
 from app.classification.engine import Cause, evaluate
 from app.classification.schemes import published
 from app.core import clock, invalidation
@@ -150,3 +151,53 @@ async def test_a_recalculation_as_of_a_past_day_stands_until_the_day_ends(
         await connection.execute("UPDATE recalculation SET held_on = held_on - 1")
     await sweep_who_is_due(database)
     assert await rows_of(database, STANDING) == now
+
+
+async def _classes(admin: httpx.AsyncClient, customer: str) -> dict[str, str]:
+    found: dict[str, str] = (await admin.get(f"/v1/customers/{customer}")).json()["classes"]
+    return found
+
+
+@pytest.mark.usefixtures("begun")
+async def test_classes_can_be_left_to_the_sweep(
+    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs, setting: Callable[..., None]
+) -> None:
+    await a_population(database)
+    await recalculate(admin, run_jobs, refit=True)
+    customer = (await admin.post("/v1/customers", json={"name": "patient"})).json()["id"]
+    assert (await _classes(admin, customer))["lifecycle"] == "prospect"
+    setting(classify_inline=False)
+    body = {"occurred_at": NOON.isoformat(), "amount": "99"}
+    answer = await admin.post(f"/v1/customers/{customer}/purchases", json=body)
+    assert (answer.status_code, answer.json()["classes"]["lifecycle"]) == (201, "prospect")
+    await sweep_who_is_due(database)
+    await run_jobs()
+    assert (await _classes(admin, customer))["lifecycle"] == "first_purchase"
+
+
+@pytest.mark.usefixtures("begun")
+async def test_a_scheme_that_fails_for_a_customer_costs_nobody_a_purchase(
+    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await a_population(database)
+    await recalculate(admin, run_jobs, refit=True)
+    customer = (await admin.post("/v1/customers", json={"name": "unlucky"})).json()["id"]
+
+    async def failing(session: WriteSession, evaluation: Any, *given: Any, **named: Any) -> Any:
+        if any(each.key == "rfm" for each in evaluation.schemes):
+            raise asyncpg.NumericValueOutOfRangeError("numeric field overflow")
+        return await evaluate(session, evaluation, *given, **named)
+
+    monkeypatch.setattr(schemes, "evaluate", failing)
+    monkeypatch.setattr(recalculations, "evaluate", failing)
+    answer = await admin.post(
+        f"/v1/customers/{customer}/purchases", json={"occurred_at": NOON.isoformat(), "amount": "99"}
+    )
+    assert answer.status_code == 201, answer.text
+    assert len((await admin.get(f"/v1/customers/{customer}/purchases")).json()["items"]) == 1
+    await sweep_who_is_due(database)
+    await run_jobs()
+    found = (await admin.get("/v1/schemes/rfm")).json()
+    assert found["error"] is not None
+    assert found["stale_since"] is not None
+    assert (await _classes(admin, customer))["lifecycle"] == "first_purchase"

@@ -18,12 +18,14 @@ from fastapi.security.base import SecurityBase
 from starlette.datastructures import UploadFile
 
 from app.core import db
-from app.core.errors import Problem
+from app.core.errors import Problem, ReactionFailed
 from app.core.idempotency import Answer, Claim, is_repeated, remember, stored_answer
+from app.core.settings import get_settings
 
 UNIT = "strata.unit"
 PRINCIPAL = "strata.principal"
 REQUEST_ID = "strata.request_id"
+DEFERS = "strata.defers"
 
 _KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
 _TRY_AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -65,6 +67,9 @@ class StrataRoute(APIRoute):
             try:
                 return await _attempt(handler, request)
             except _TRY_AGAIN:
+                return await _attempt(handler, request)
+            except ReactionFailed:
+                request.scope[DEFERS] = True
                 return await _attempt(handler, request)
 
         return in_one_transaction
@@ -153,6 +158,7 @@ async def _write_session(request: Request) -> db.WriteSession:
         connection,
         correlation_id=request.scope.get(REQUEST_ID),
         principal=request.scope.get(PRINCIPAL, "public"),
+        defers=request.scope.get(DEFERS, not get_settings().classify_inline),
     )
     request.scope[UNIT] = _Unit(session, claim)
     await connection.execute(_BEGIN)
