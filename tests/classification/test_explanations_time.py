@@ -11,14 +11,14 @@ import pytest
 from app.classification.definitions import RulesDocument, SegmentDocument
 from app.classification.explanation.trees import holds
 from app.core.db import Database
-from tests.classification.documents import document
+from tests.classification.documents import PRESETS, document
 from tests.classification.explaining import KINDS, add_early, told
-from tests.classification.population import NOON, SCHEMES, Visit, classes, recalculate
+from tests.classification.population import NOON, Visit, classes, recalculate
 from tests.classification.test_sweeping import published_besides, sweep_who_is_due
 
 RunJobs = Callable[[], Awaitable[None]]
 TODAY = NOON.date()
-EVERY = [*SCHEMES, *KINDS]
+EVERY = [*PRESETS, *KINDS]
 
 
 @pytest.fixture(autouse=True)
