@@ -115,13 +115,48 @@ async def made(service: Service, name: str) -> str:
 async def path_of(service: Service, operation: Operation) -> str:
     """The operation's path, each of its parameters naming something new."""
     names = {name: await made(service, name) for name in operation.path_names if name != "purchase_id"}
-    if "purchase_id" in operation.path_names:
-        names["purchase_id"] = await purchase(service, names["customer_id"])
     if operation.path.startswith("/v1/segments/"):
         names["key"] = await segment(service)
     elif operation.method in ("PUT", "PATCH", "DELETE") and "key" in names and "customer_id" not in names:
         names["key"] = await draft(service)  # what it spoils is its own
+    if operation.name == "publish_version":
+        names["key"] = await draft(service)
+    if operation.name == "delete_version":
+        names["n"] = await second_version(service, names["key"])
+    if "customer_id" in names:
+        names |= await prepared(service, operation.name, names["customer_id"])
     return operation.at(**names)
+
+
+async def prepared(service: Service, operation: str, customer_id: str) -> dict[str, str]:
+    """What must be there for the operation to succeed, such as an override to end; names it for the path."""
+    if operation == "delete_purchase":
+        return {"purchase_id": await purchase(service, customer_id)}
+    if operation == "remove_segment_member":
+        path = f"/v1/segments/{await segment(service)}/members/{customer_id}"
+        answer = await service.send("PUT", path, token=service.tokens["admin"])
+        assert answer.status < 300, answer.body
+    status, period = {
+        "end_override": ("active", "tstzrange(now(), NULL)"),
+        "approve_override": ("proposed", "NULL"),
+        "reject_override": ("proposed", "NULL"),
+    }.get(operation, (None, None))
+    if status is not None:
+        await service.fetch(
+            "INSERT INTO class_override (customer_id, scheme, class, reason, status, period, proposed_by, proposed_at)"
+            f" VALUES ($1, 'lifecycle', 'loyal', 'a contract', $2, {period}, 'user:somebody', now())",
+            uuid.UUID(customer_id),
+            status,
+        )
+    return {}
+
+
+async def second_version(service: Service, key: str) -> str:
+    """A second draft of the scheme."""
+    body = OPERATIONS["create_version"].example
+    answer = await service.send("POST", f"/v1/schemes/{key}/versions", token=service.tokens["admin"], body=body)
+    assert answer.status == 201, answer.body
+    return str(answer.json()["version"])
 
 
 async def purchase(service: Service, customer_id: str) -> str:

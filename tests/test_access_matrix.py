@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from tests.document import OPERATIONS, Operation, path_of, segment
+from tests.document import OPERATIONS, Operation, path_of, prepared, segment
 from tests.service import Answer
 from tests.world import OF_A_CUSTOMER, PLACES, REACHED, SCOPES, World, company, permission_of, refused
 
@@ -119,7 +119,7 @@ async def _request(world: World, operation: Operation, scope: str, place: str) -
     """The operation, asked by the user of this scope of a new customer in this place."""
     external = f"C-{uuid.uuid4().hex}"
     customer_id = await world.customer(scope, place, identities=[{"kind": "external", "value": external}])
-    named = await world.prepared(operation.name, customer_id)
+    named = await prepared(world.service, operation.name, customer_id)
     needed: dict[str, dict[str, Any]] = {
         "add_identity": {"value": f"C-{uuid.uuid4().hex}"},
         "put_override": {"expires_at": None},  # the end in its example will have passed some day

@@ -69,25 +69,6 @@ class World:
         )
         return customer_id
 
-    async def prepared(self, operation: str, customer_id: str) -> dict[str, str]:
-        """What must be there for the operation to succeed, such as an override to end; names it for the path."""
-        status, period = {
-            "end_override": ("active", "tstzrange(now(), NULL)"),
-            "approve_override": ("proposed", "NULL"),
-            "reject_override": ("proposed", "NULL"),
-        }.get(operation, (None, None))
-        if status is not None:
-            await self.service.fetch(
-                "INSERT INTO class_override"
-                " (customer_id, scheme, class, reason, status, period, proposed_by, proposed_at)"
-                f" VALUES ($1, 'lifecycle', 'loyal', 'a contract', $2, {period}, 'user:somebody', now())",
-                UUID(customer_id),
-                status,
-            )
-        if operation == "delete_purchase":
-            return {"purchase_id": await purchase(self.service, customer_id)}
-        return {}
-
 
 @asynccontextmanager
 async def company() -> AsyncIterator[World]:

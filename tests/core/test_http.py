@@ -14,7 +14,7 @@ import pytest_asyncio
 from app.core.http.routes import keeps_answers
 from app.core.idempotency import forget_expired
 from tests.conftest import ADMIN_PASSWORD
-from tests.document import OPERATIONS, Operation, path_of
+from tests.document import OPERATIONS, Operation, made, path_of
 from tests.service import Service, service
 from tests.test_architecture import API_ROUTES
 
@@ -73,6 +73,9 @@ async def _unique_fields(served: Service, name: str, unique: str) -> dict[str, A
         "add_identity": {"value": unique},
         "create_customer": {"identities": identities},
         "upsert_customers": {"customers": [{"name": "x", "identities": identities}]},
+        "create_scheme": {"key": unique},
+        "create_segment": {"key": unique},
+        "change_segment_members": {"add": [await made(served, "customer_id")], "remove": []},
     }
     return fields.get(name, {})
 

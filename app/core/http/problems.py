@@ -122,13 +122,13 @@ def pointer_of(location: Iterable[Any]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
-def leading(location: Sequence[Any], value: Any, *, missing: bool) -> tuple[Any, ...]:
+def leading(location: Sequence[Any], value: dict[str, Any], *, missing: bool) -> tuple[Any, ...]:
     """The parts of a location that lead to something in the value; the last one may be `missing` there.
 
     Pydantic also names the member of a union that it tried. Of several ways to read a location, the one that
     follows its last part and most others is meant.
     """
-    if location[:1] != ("body",):
+    if location[:1] != ("body",) or not isinstance(value["body"], dict | list):
         return tuple(location)
     known: dict[tuple[int, int], tuple[bool, int, tuple[Any, ...]]] = {}
 
