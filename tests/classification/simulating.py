@@ -46,7 +46,7 @@ async def draft(admin: httpx.AsyncClient, key: str, number: int = 2, **changes: 
     """A draft as the first version with these changes."""
     path = f"/v1/schemes/{key}/versions"
     document = (await admin.get(f"{path}/1")).json()["document"]
-    answer = await admin.post(path, json={"document": {**document, **changes}})
+    answer = await admin.post(path, json={"document": {**document, "titles": {}, **changes}})
     assert (answer.status_code, answer.json().get("version")) == (201, number), answer.text
 
 

@@ -234,5 +234,5 @@ async def test_nothing_is_explained_before_it_is_fitted(admin: httpx.AsyncClient
         assert (told["class"], told["breakpoints"], told["since"]) == (None, None, None)
         assert told["next"] == [] or scheme == "lifecycle"
     unknown = await admin.get(f"/v1/customers/{made}/classes/nope/explanation")
-    assert (unknown.status_code, "abc, rfm, lifecycle" in unknown.text) == (404, True)
+    assert (unknown.status_code, "abc, rfm, rfm8" in unknown.text) == (404, True)
     assert (await admin.get("/v1/schemes/abc/breakpoints")).status_code == 404

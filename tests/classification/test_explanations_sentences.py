@@ -47,11 +47,11 @@ WHOLE = [
     (
         "buyer",
         "rfm",
-        "RFM segments: champions since 2020-06-30, because it scores R5 F5 M5: days since the last purchase are 10,"
+        "RFM segments: Champions since 2020-06-30, because it scores R5 F5 M5: days since the last purchase are 10,"
         " purchases are 3 and purchases minus refunds are 760.00 CNY."
-        " Drops to loyal_customers on 2020-09-17 if nothing is bought.",
-        "RFM segments：自2020-06-30起为champions，因为评分为R5 F5 M5：距上次购买的天数为10天，购买次数为3次，"
-        "净消费额为760.00元。若不再购买，将于2020-09-17降至loyal_customers。",
+        " Drops to Loyal customers on 2020-09-17 if nothing is bought.",
+        "RFM segments：自2020-06-30起为“冠军客户”，因为评分为R5 F5 M5：距上次购买的天数为10天，购买次数为3次，"
+        "净消费额为760.00元。若不再购买，将于2020-09-17降至“忠诚客户”。",
     ),
     (
         "past",
@@ -65,8 +65,8 @@ WHOLE = [
     (
         "nobody",
         "lifecycle",
-        "Lifecycle: prospect since 2020-06-30, because purchases are 0.",
-        "Lifecycle：自2020-06-30起为prospect，因为购买次数为0次。",
+        "Lifecycle: Prospect since 2020-06-30, because purchases are 0.",
+        "Lifecycle：自2020-06-30起为“潜在客户”，因为购买次数为0次。",
     ),
     (
         "buyer",
@@ -134,10 +134,10 @@ STEPS = [
     (
         "nobody",
         "lifecycle",
-        "Becomes first_purchase with 1 more purchase.",
-        "再购买1次后将变为first_purchase。",
+        "Becomes First-time buyer with 1 more purchase.",
+        "再购买1次后将变为“首购客户”。",
     ),
-    ("past", "lifecycle", "For repeat: 1 more purchase.", "升至repeat需：再购买1次。"),
+    ("past", "lifecycle", "For Repeat buyer: 1 more purchase.", "升至“复购客户”需：再购买1次。"),
     (
         "buyer",
         "abc",

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app import features
-from app.classification import recalculations
+from app.classification import presets, recalculations
 from app.core.db import Database
 from app.core.jobs import Hopeless, Worker
 from tests.classification.population import NOON, RunJobs, add, classes, recalculate
@@ -58,7 +58,7 @@ async def test_what_cannot_be_recalculated_is_named(admin: httpx.AsyncClient, da
     ]
     for body, pointer in table:
         assert pointers(await admin.post(PATH, json=body)) == [pointer], body
-    assert "abc, rfm, lifecycle" in (await admin.post(PATH, json={"schemes": ["nope"]})).text
+    assert ", ".join(presets.ORDER) in (await admin.post(PATH, json={"schemes": ["nope"]})).text
     for as_of in ("2020-06-30T12:00:00", "yesterday", 5.5, "0001-01-01"):
         answer = await admin.post(PATH, json={"as_of": as_of})
         assert all(pointer.startswith("/body/as_of") for pointer in pointers(answer)), as_of
@@ -176,7 +176,7 @@ async def test_one_that_is_cancelled_stops_before_its_next_chunk(
 
 
 WORKER = """
-from app.classification import recalculations
+from app.classification import presets, recalculations
 recalculations.CHUNK = 1
 from app.cli import cli
 cli(["worker"])
@@ -217,11 +217,11 @@ async def test_a_worker_killed_in_the_middle_is_succeeded_without_doing_anything
     await run_jobs()
     ended = await read(admin, path)
     assert (ended["status"], ended["processed"], ended["id"]) == ("completed", 150, killed["id"])
-    assert await value(database, "SELECT count(*) FROM customer_class") == 3 * 150
-    assert await value(database, "SELECT count(*) FROM class_change") == 3 * 150
-    assert await value(database, "SELECT count(*) FROM breakpoints") == 3
+    assert await value(database, "SELECT count(*) FROM customer_class") == 9 * 150
+    assert await value(database, "SELECT count(*) FROM class_change") == 9 * 150
+    assert await value(database, "SELECT count(*) FROM breakpoints") == 5
     assert (await recalculate(admin, run_jobs))["changed"] == 0
-    assert set(await classes(admin, made[0])) == {"abc", "rfm", "lifecycle"}
+    assert set(await classes(admin, made[0])) == set(presets.ORDER)
 
 
 async def test_a_refit_records_new_breakpoints_and_the_old_ones_stay(

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.classification import presets
 from app.classification.handlers import JOBS
 from app.classification.rules import refit_due
 from app.core.db import Database
@@ -115,6 +116,6 @@ async def test_a_scheme_published_before_there_is_anybody_is_fitted_once_there_i
     assert (await admin.get("/v1/schemes/pareto/breakpoints")).json()["population"] == 0
     for n in range(1, 11):
         await add(database, f"c-{n}", [(n, f"{10 * n}")])
-    await recalculate(admin, run_jobs, schemes=["abc", "rfm", "lifecycle"], refit=True)
+    await recalculate(admin, run_jobs, schemes=list(presets.ORDER), refit=True)
     assert await night(database, run_jobs) == [("refit", ["pareto"], "completed")]
     assert (await admin.get("/v1/schemes/pareto/breakpoints")).json()["population"] == 10

@@ -22,7 +22,9 @@ EIGHT = {code: f"c{code}" for code in CODES}
 
 
 def segments(*named: tuple[str, dict[str, list[int]]], **more: Any) -> Any:
-    return changed("rfm", bins=3, segments=[{"class": name, "cells": [cells]} for name, cells in named], **more)
+    return changed(
+        "rfm", bins=3, titles={}, segments=[{"class": name, "cells": [cells]} for name, cells in named], **more
+    )
 
 
 def cells(r: list[int], f: list[int], **m: list[int]) -> dict[str, list[int]]:

@@ -140,6 +140,7 @@ async def test_a_recalculation_as_of_a_past_day_stands_until_the_day_ends(
     admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs
 ) -> None:
     await a_population(database)
+    assert (await admin.delete("/v1/schemes/tier")).status_code == 204  # where grace begins depends on the way
     await recalculate(admin, run_jobs, refit=True)
     now = await rows_of(database, STANDING)
     await recalculate(admin, run_jobs, as_of="2020-03-01")

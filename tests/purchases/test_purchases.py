@@ -66,7 +66,8 @@ async def test_a_purchase_is_answered_with_its_id_its_lines_and_the_classes_afte
             {**nameless, "amount": "0.00"},
             {**nameless, "amount": "0.00"},
         ],
-        "classes": {},  # nothing is fitted yet
+        # What depends on the population is not decided: nothing is fitted yet.
+        "classes": {"tier": "potential", "behaviour": "new", "need": "product", "region": "unknown"},
     }
     del made["classes"]
     assert (await admin.get(path)).json() == {"items": [made], "next_cursor": None}

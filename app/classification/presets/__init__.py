@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-ORDER = ("abc", "rfm", "lifecycle")
+ORDER = ("abc", "rfm", "rfm8", "value", "tier", "behaviour", "need", "lifecycle", "region")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,9 @@ async def _on_validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     messages: dict[str, str] = {}
     for each in error.errors():
-        location = leading(each["loc"], {"body": error.body}, missing=each["type"] == "missing")
+        location = each["loc"]
+        if isinstance(error.body, dict) and location[0] == "body":
+            location = leading(location, {"body": error.body}, missing=each["type"] == "missing")
         messages.setdefault(pointer_of(location), each["msg"])
     fields = [FieldError(pointer, message) for pointer, message in messages.items()]
     return problem_response(request, Invalid("Correct the fields named in errors", errors=fields[:MAX_ERRORS]))
