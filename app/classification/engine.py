@@ -9,7 +9,7 @@ A request that records a fact holds the customer's row lock first.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -81,12 +81,28 @@ class Evaluation:
         return next((each.document.read_score(score) for each in self.schemes if each.key == key), None)
 
     def _prepared(self, *, ranged: bool = False, told: bool = False) -> list[Prepared]:
-        if not self.levels:
-            return []
-        *earlier, last = self.levels
-        review = statements.Review(self.schemes, whole=self.whole)
-        deciding = [statements.deciding(level, None, ranged=ranged) for level in earlier]
-        return [Prepared(each) for each in (*deciding, statements.deciding(last, review, ranged=ranged, told=told))]
+        said = [[(each.key, each.version, each.document.model_dump_json()) for each in level] for level in self.levels]
+        zone = str(clock.business_zone())  # a statement knows where a day begins
+        return _compiled(_Said(repr((said, self.whole, zone)), self), ranged=ranged, told=told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """An evaluation, equal to every other that says the same: what was compiled for one load serves the next."""
+
+    words: str
+    evaluation: Evaluation = field(compare=False)
+
+
+@lru_cache(maxsize=32)
+def _compiled(said: _Said, *, ranged: bool, told: bool) -> list[Prepared]:
+    evaluation = said.evaluation
+    if not evaluation.levels:
+        return []
+    *earlier, last = evaluation.levels
+    review = statements.Review(evaluation.schemes, whole=evaluation.whole)
+    deciding = [statements.deciding(level, None, ranged=ranged) for level in earlier]
+    return [Prepared(each) for each in (*deciding, statements.deciding(last, review, ranged=ranged, told=told))]
 
 
 @dataclass(slots=True)

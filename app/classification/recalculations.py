@@ -309,7 +309,7 @@ class _Run:
         elif self.refit:
             found = await schemes.load(self.database.reading(), failing=self.failing)
             asked = [each for key, each in found.schemes.items() if key in self.keys]
-            fits = [await self._fitted(each) for each in asked if each.document.breakpoint_paths]
+            fits = await asyncio.gather(*(self._fitted(each) for each in asked if each.document.breakpoint_paths))
             async with self.database.transaction() as session:
                 await publishing.put_breakpoints_in_force(session, fits, as_of=self.as_of, recalculation_id=self.id)
         self.phase, self.position = "classes", refresh.NOBODY
