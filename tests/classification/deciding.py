@@ -29,8 +29,8 @@ def measured(*, recency: int | None = None, tenure: int | None = None, **metrics
 async def decide(
     database: Database, document: Any, rows: Sequence[Mapping[str, Any]], fitted: Mapping[str, Any] | None = None
 ) -> list[tuple[str | None, int | None]]:
-    """For each row the class and the score."""
-    given = [{**row, "customer_id": f"00000000-0000-0000-0000-{n:012}"} for n, row in enumerate(rows)]
+    """For each row, in the order of their customers, the class and the score."""
+    given = [{"customer_id": f"00000000-0000-0000-0000-{n:012}", **row} for n, row in enumerate(rows)]
     m = _as_rows(given)
     instant = literal(datetime(2020, 6, 30, 12, tzinfo=UTC), DateTime(timezone=True))
     source = Source(m, literal(TODAY, Date), lambda name: _breakpoint(document, name, fitted or {}))
