@@ -304,7 +304,7 @@ _KINDS: dict[type[Any], Callable[[Any, Row], Expression]] = {
 
 
 Threshold = tuple[str, ColumnElement[Any]]
-"""A metric and a value that it is compared with."""
+"""A metric and a value that it is compared with; of an age, the day on which it gets there and the day after count."""
 
 
 def thresholds(document: Document, row: Row) -> list[Threshold]:
@@ -328,7 +328,7 @@ def _rfm8_thresholds(document: Rfm8Document, row: Row) -> Iterator[Threshold]:
 def _score_thresholds(document: ScoreDocument, row: Row) -> Iterator[Threshold]:
     for part in document.parts:
         yield from ((part.metric, edge) for edge in _part_edges(part, row))
-        yield from ((part.metric, literal_column(str(day), Integer)) for day in part.days)
+        yield from ((part.metric, literal_column(str(day), Integer)) for day in part.days[::2])
     yield from thresholds_of(document.leaves, row)
 
 

@@ -47,6 +47,15 @@ SPENDING = {
     "population": {"median_gap_days": {"of": "gap_days", "quantile": "0.5", "otherwise": "30"}},
     "default": "other",
 }  # fmt: skip
+COOLING = {
+    "kind": "score",
+    "parts": [
+        {"metric": "recency_days", "weight": "60", "linear": {"from": "80.5", "to": "3"}},
+        {"metric": "tenure_days", "weight": "40", "linear": {"from": "10", "to": "71"}},
+    ],
+    "thresholds": [{"class": "warm", "at_least": 60}, {"class": "cool", "at_least": 30}],
+    "default": "cold",
+}
 PUBLISH = """
 WITH made AS (INSERT INTO scheme (key, title, version) VALUES ($1, $1, 1))
 INSERT INTO scheme_version (scheme, version, document, status) VALUES ($1, 1, $2, 'published')
@@ -102,7 +111,7 @@ async def test_sweeping_who_is_due_equals_recalculating_everybody_every_day(
     admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs, today: Callable[[date], None]
 ) -> None:
     await a_population(database)
-    await published_besides(database, contact=CONTACT, spending=SPENDING)
+    await published_besides(database, contact=CONTACT, spending=SPENDING, cooling=COOLING)
     await recalculate(admin, run_jobs, refit=True)
     moves = await rows_of(database, "SELECT count(*) FROM class_change")
     ahead = {"occurred_at": (NOON + timedelta(hours=30)).isoformat(), "amount": "77"}
