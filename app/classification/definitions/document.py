@@ -1,6 +1,7 @@
 """What every scheme document has: its kind's own words, how classes move, how often breakpoints are fitted anew."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -112,7 +113,7 @@ class Title(Part):
     zh: Line | None = None
 
 
-class BaseDocument(Part):
+class BaseDocument(Part, ABC):
     """Parts that every kind of document has."""
 
     movement: Movement | None = None
@@ -135,14 +136,14 @@ class BaseDocument(Part):
         return [name for name in self.titles if name not in self.class_names]
 
     @property
+    @abstractmethod
     def class_names(self) -> list[str]:
         """The classes, best first."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def metrics(self) -> list[str]:
         """The metrics it reads, each once, in the order in which history keeps their values."""
-        raise NotImplementedError
 
     @property
     def conditions(self) -> list[tuple[str, Node]]:

@@ -1,5 +1,6 @@
 """How explanations are worded: what every language says, and in which order. The words are each language's own."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -37,24 +38,24 @@ class Told:
     steps: Sequence[Step]
 
 
-class Words:
+class Words(ABC):
     """One language. What is abstract here are its phrases."""
 
     language: Language
 
     # ---- values ------------------------------------------------------------------------------------------------------
 
-    def metric_title(self, name: str) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def metric_title(self, name: str) -> str: ...
 
-    def money(self, amount: str) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def money(self, amount: str) -> str: ...
 
-    def unknown(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def unknown(self) -> str: ...
 
-    def yes_or_no(self, value: str | None) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def yes_or_no(self, value: str | None) -> str: ...
 
     def class_title(self, document: BaseDocument, name: str | None) -> str:
         """What people call the class in this language; its name where they don't."""
@@ -65,14 +66,14 @@ class Words:
         title = document.titles.get(name)
         return (title and getattr(title, self.language)) or name
 
-    def no_class(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def no_class(self) -> str: ...
 
-    def in_segment(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def in_segment(self) -> str: ...
 
-    def not_in_segment(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def not_in_segment(self) -> str: ...
 
     def value(self, each: Judged, value: str | None) -> str:
         """A value of what is compared, with its unit."""
@@ -99,27 +100,27 @@ class Words:
 
     # ---- sentences ---------------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def condition(self, document: BaseDocument, each: Judged) -> str:
         """One comparison: value, what is asked, whether it is met, when time turns it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(self, document: BaseDocument, decided: str | None, step: Step) -> str:
         """The way to a neighbouring class."""
-        raise NotImplementedError
 
     def needs(self, needs: Sequence[Need]) -> str:
         return self.all_of([self.need(each) for each in needs])
 
+    @abstractmethod
     def all_of(self, parts: Sequence[str]) -> str:
         """Several as one enumeration."""
-        raise NotImplementedError
 
-    def need(self, each: Need) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def need(self, each: Need) -> str: ...
 
+    @abstractmethod
     def whole(self, told: Told) -> str:
         """What stands and why; what waits or is set by a person; what comes next."""
-        raise NotImplementedError
 
 
 def direction(document: BaseDocument, decided: str | None, name: str | None) -> Literal["up", "down"]:
