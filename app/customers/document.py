@@ -4,6 +4,7 @@ Packages above add their own part with `extend`; contact data is masked here, in
 unmasked value never reaches a process whose actor may not see it.
 """
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -20,12 +21,14 @@ from app.identity.scopes import scope_params, within_scope
 READ_CONTACT = permissions.declare("customers:read_contact")
 
 _extensions: dict[str, ColumnElement[Any]] = {}
+_selects: dict[tuple[Any, ...], Select[Any]] = {}
 _prepared: dict[tuple[Any, ...], Prepared] = {}
 
 
 def extend(parts: dict[str, ColumnElement[Any]]) -> None:
     """Add fields to every customer's JSON: expressions correlated with `customer.id`."""
     _extensions.update(parts)
+    _selects.clear()
     _prepared.clear()
 
 
@@ -108,10 +111,17 @@ def shape_for(actor: Actor, permission: str = "customers:read") -> tuple[Scope |
 
 
 def documents(actor: Actor, permission: str = "customers:read") -> Select[Any]:
-    """Visible customers as `document`, with `id` and `version`; callers add their conditions and order."""
-    return select(document(actor).label("document"), customer.c.id, customer.c.version).where(
-        visible_to(actor, permission)
-    )
+    """Visible customers as `document`, with `id` and `version`; callers add their conditions and order.
+
+    Built once for all actors of the same two scopes: run it with `scope_params(actor)`. Without them it finds nobody.
+    """
+    shape = shape_for(actor, permission)
+    made = _selects.get(shape)
+    if made is None:
+        anybody = replace(actor, id=None, unit_ids=(), subtree_ids=())
+        found = select(document(anybody).label("document"), customer.c.id, customer.c.version)
+        made = _selects[shape] = found.where(visible_to(anybody, permission))
+    return made
 
 
 async def one(

@@ -266,7 +266,7 @@ async def search_customers(
     after = page.after(asked)
     measured = customer.outerjoin(customer_metrics, customer_metrics.c.customer_id == customer.c.id)
     statement = _sorted(actor, sort, [condition], after is not None).select_from(measured)
-    params = _position_params(sort, after) | {"rows": page.limit + 1}
+    params = scope_params(actor) | _position_params(sort, after) | {"rows": page.limit + 1}
     count = None
     if total:
         counting = select(func.count()).select_from(measured).where(visible_to(actor), condition)
