@@ -116,12 +116,11 @@ def documents(actor: Actor, permission: str = "customers:read") -> Select[Any]:
     Built once for all actors of the same two scopes: run it with `scope_params(actor)`. Without them it finds nobody.
     """
     shape = shape_for(actor, permission)
-    made = _selects.get(shape)
-    if made is None:
+    if shape not in _selects:
         anybody = replace(actor, id=None, unit_ids=(), subtree_ids=())
         found = select(document(anybody).label("document"), customer.c.id, customer.c.version)
-        made = _selects[shape] = found.where(visible_to(anybody, permission))
-    return made
+        _selects[shape] = found.where(visible_to(anybody, permission))
+    return _selects[shape]
 
 
 async def one(
