@@ -29,6 +29,7 @@ REQUESTS = {
     "search": searches.first_pages,
     "purchase": serving.purchases,
 }
+SMALL = SIZES["100k"]
 SECRET = "a secret that only the bench knows, long enough"
 
 
@@ -44,6 +45,8 @@ def main() -> None:
         get_settings.cache_clear()
         try:
             results, version = asyncio.run(_measure(url, size, asked.only))
+            if size is not SMALL and "recalculate" in asked.only:
+                results.append(asyncio.run(_growth(base.fresh_run(server_url, SMALL), size, results)))
         finally:
             base.drop_run(server_url)
     if "start" in asked.only:
@@ -107,6 +110,15 @@ async def _measure(url: str, size: Size, only: tuple[str, ...]) -> tuple[list[Re
         if set(only) & {*REQUESTS, "import"}:
             results += await _requests(url, connection, size, only)
         return results, version
+    finally:
+        await connection.close()
+
+
+async def _growth(url: str, size: Size, results: list[Result]) -> Result:
+    full = next(each for each in results if each.work == bulk.FULL)
+    connection = await asyncpg.connect(url)
+    try:
+        return await bulk.growth(url, connection, SMALL, size, full.ours)
     finally:
         await connection.close()
 

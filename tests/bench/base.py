@@ -16,7 +16,6 @@ from tests.bench import data
 from tests.bench.data import Size
 from tests.bench.report import say
 
-TEMPLATE = "bench_template"
 RUN = "bench_run"
 ADMIN_PASSWORD = "correct-horse-battery"
 _GENEROUS = """
@@ -45,15 +44,15 @@ def database_url(server_url: str, name: str) -> str:
 
 def fresh_run(server_url: str, size: Size) -> str:
     """A clone of the generated database, made first when it is not there or of another version; its URL."""
-    mark = _mark(size)
-    if asyncio.run(_comment(server_url)) != mark:
-        _generate(server_url, size)
-        asyncio.run(_execute(server_url, f"COMMENT ON DATABASE {TEMPLATE} IS '{mark}'"))
+    mark, template = _mark(size), f"bench_{size.name}"
+    if asyncio.run(_comment(server_url, template)) != mark:
+        _generate(server_url, size, template)
+        asyncio.run(_execute(server_url, f"COMMENT ON DATABASE {template} IS '{mark}'"))
     asyncio.run(
         _execute(
             server_url,
             f"DROP DATABASE IF EXISTS {RUN} WITH (FORCE)",
-            f"CREATE DATABASE {RUN} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY",
+            f"CREATE DATABASE {RUN} TEMPLATE {template} STRATEGY FILE_COPY",
         )
     )
     return database_url(server_url, RUN)
@@ -72,11 +71,11 @@ def _mark(size: Size) -> str:
     return digest.hexdigest()
 
 
-async def _comment(server_url: str) -> str | None:
+async def _comment(server_url: str, template: str) -> str | None:
     connection = await asyncpg.connect(server_url)
     try:
         found: str | None = await connection.fetchval(
-            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1", TEMPLATE
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1", template
         )
         return found
     finally:
@@ -92,10 +91,10 @@ async def _execute(url: str, *statements: str) -> None:
         await connection.close()
 
 
-def _generate(server_url: str, size: Size) -> None:
+def _generate(server_url: str, size: Size, template: str) -> None:
     say(f"Generating {size.customers:,} customers and {size.purchases:,} purchases, once")
-    url = database_url(server_url, TEMPLATE)
-    asyncio.run(_execute(server_url, f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)", f"CREATE DATABASE {TEMPLATE}"))
+    url = database_url(server_url, template)
+    asyncio.run(_execute(server_url, f"DROP DATABASE IF EXISTS {template} WITH (FORCE)", f"CREATE DATABASE {template}"))
     migrations.upgrade(url)
     asyncio.run(_seed(url))
     asyncio.run(_fill(url, size))
