@@ -63,7 +63,6 @@ async def _stage(run: Run, block: Block) -> None:
     async with run.database.transaction() as session:
         if block.staged:
             await _copy(session, run, block.data)
-        await run.reject(session, block.rejections)
         i = imports.c
         await run.checkpoint(
             session,
@@ -74,6 +73,7 @@ async def _stage(run: Run, block: Block) -> None:
             rejected=i.rejected + len(block.rejections),
             **({"phase": "merging", "total": i.rows_read + block.rows} if block.ended else {}),
         )
+        await run.reject(session, block.rejections)
     run.rows_read += block.rows
     run.staged += len(block.staged)
 
@@ -121,8 +121,8 @@ async def _merge_batch(run: Run, first: int, end: int) -> None:
         try:
             async with run.database.transaction(correlation_id=run.correlation_id) as session:
                 merged = await run.kind.merge(session, batch)
-                await run.reject(session, merged.rejections)
                 await _count(run, session, merged)
+                await run.reject(session, merged.rejections)
             return
         except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
             if attempt == ATTEMPTS - 1:

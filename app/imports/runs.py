@@ -90,7 +90,7 @@ class Run:
             await progressed(session, self.job_id)
 
     async def reject(self, session: WriteSession, rejections: list[Rejection]) -> None:
-        """Keep bad rows for the caller to see."""
+        """Keep bad rows for the caller to see; after the checkpoint, since who has taken over has kept them, too."""
         if rejections:
             records = [(self.id, bad.line, bad.field, bad.reason) for bad in rejections]
             await session.copy(import_error, ("import_id", "line", "field", "reason"), records)
