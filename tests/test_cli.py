@@ -103,6 +103,7 @@ def test_the_demonstration_shows_classes_and_imports_nothing_twice(folder: Path)
     assert first.returncode == 0, first.stderr
     assert "6,919 accepted, 0 rejected" in first.stdout
     assert re.search(r"│ A\s+│ 777\s+│ 33.0%\s+│ 195,302.59", first.stdout)
+    assert re.search(r"│ R5 │( +[\d,]+ +│){4} +[1-9][\d,]* +│", first.stdout)
     assert all(word in first.stdout for word in ("RFM segments", "Lifecycle", "R5", "monetary ≥"))
     assert gone(folder)
     second = strata("demo", "--no-serve", folder=folder)

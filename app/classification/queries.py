@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Text, and_, cast, func, literal, literal_column, select
+from sqlalchemy import ColumnElement, DateTime, Integer, Text, and_, cast, func, literal, literal_column, select
 from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by
 
 from app.classification.engine import Evaluation
@@ -156,7 +156,8 @@ def expected_end(row: Record, processed: int, total: int) -> datetime | None:
 async def rfm_grid(session: ReadSession, key: str) -> dict[tuple[int, int], int]:
     """How many customers have each pair of recency and frequency scores."""
     k = customer_class.c
-    r, f = k.score / literal_column("100"), k.score / literal_column("10") % literal_column("10")
+    hundred, ten = literal_column("100", Integer), literal_column("10", Integer)
+    r, f = k.score // hundred, k.score // ten % ten
     rows = await session.all(
         select(r.label("r"), f.label("f"), func.count().label("customers")).where(k.scheme == key).group_by(r, f)
     )
