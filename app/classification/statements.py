@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 from sqlalchemy import (
     CTE,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 Limits = Mapping[str, CTE]
 _DATES = ("first_purchase_on", "last_purchase_on")
+_EXIT = "exit:"
 _INSTANTS = ("window_first_at", "next_fact_at", "next_review_at")
 
 
@@ -140,17 +141,24 @@ def _metrics_of(each: "Scheme") -> list[str]:
     return list(dict.fromkeys([*names, *units]))
 
 
+# What is measured has a colon in its name, which no scheme's key has: no key makes two columns one.
+
+
 def _metric_column(each: "Scheme", metric: str) -> str:
-    return f"{each.key}_metric_{metric}" if METRICS[metric].population else f"metric_{metric}"
+    return f"metric:{metric}:{each.key}" if METRICS[metric].population else f"metric:{metric}"
 
 
 def _fact_column(each: "Scheme", fact: Fact) -> str:
-    # A tag or a condition can be longer than the name of a column.
-    return f"{fact.kind}_{each.key}" if fact.kind == "member" else f"{fact.kind}_{crc32(fact.name.encode())}"
+    return f"{fact.kind}:{each.key if fact.kind == 'member' else _digest(fact)}"
 
 
 def _exit_column(fact: Fact) -> str:
-    return f"exit_{crc32(fact.name.encode())}"
+    return f"{_EXIT}{_digest(fact)}"
+
+
+def _digest(fact: Fact) -> str:
+    """A name of its own for a tag or a condition, which can be longer than the name of a column."""
+    return blake2b(fact.name.encode(), digest_size=20).hexdigest()
 
 
 def _measured_row(each: "Scheme", rows: Subquery | CTE, limits: Limits) -> MeasuredRow:
@@ -191,5 +199,5 @@ def _next_review(review: Review, rows: Subquery, limits: Limits) -> ColumnElemen
     ]
     names = sorted({name for each in review.schemes for name in each.document.metrics})
     day = reviews.next_day(rows, ages, ratios)
-    exits = [column for column in rows.c if column.name.startswith("exit_")]
+    exits = [column for column in rows.c if column.name.startswith(_EXIT)]
     return func.least(reviews.next_instant(day, rows, names), *exits)
