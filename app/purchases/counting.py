@@ -9,7 +9,8 @@ from app.core.predicates import HasEvents, compare
 from app.purchases.models import purchase, purchase_line
 
 EVENTS = ("purchase", "refund")
-_OF_PURCHASE = {"amount": func.abs(purchase.c.base_amount), "currency": purchase.c.currency}
+_AMOUNT = purchase.c.base_amount
+_OF_PURCHASE = {"amount": func.abs(_AMOUNT, type_=_AMOUNT.type), "currency": purchase.c.currency}
 _OF_LINE = {name: purchase_line.c[name] for name in ("product_ref", "product_name", "category", "quantity")}
 
 

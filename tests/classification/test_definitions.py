@@ -73,7 +73,11 @@ def test_a_metric_is_one_that_can_decide(key: str, field: str) -> None:
 
 WHEN = "/rules/0/when"
 SOME_GAP = {"population": {"some_gap": GAP}}
-UNKNOWN_PROPERTY = {"event": "purchase", "where": [{"property": "colour", "op": "eq", "value": "red"}]}
+
+
+def bought(name: str, op: str, value: Any) -> Any:
+    """A purchase with this property."""
+    return {"event": "purchase", "where": [{"property": name, "op": op, "value": value}]}
 
 
 @pytest.mark.parametrize(
@@ -85,7 +89,10 @@ UNKNOWN_PROPERTY = {"event": "purchase", "where": [{"property": "colour", "op": 
         (rules({"field": "region", "op": "gt", "value": "CN"}), f"{WHEN}/op", "gt does not apply here"),
         (rules({"class": "abc", "op": "eq", "value": 1}), f"{WHEN}/value", "a text is needed"),
         (rules({"event": "visit"}), f"{WHEN}/event", "there is no event visit; there are: purchase, refund"),
-        (rules(UNKNOWN_PROPERTY), f"{WHEN}/where/0/property", "an event has no colour"),
+        (rules(bought("colour", "eq", "red")), f"{WHEN}/where/0/property", "an event has no colour"),
+        (rules(bought("amount", "gte", "many")), f"{WHEN}/where/0/value", "a number is needed"),
+        (rules(bought("amount", "lt", "NaN")), f"{WHEN}/where/0/value", "a number is needed"),
+        (rules(bought("quantity", "gte", "many")), f"{WHEN}/where/0/value", "a number is needed"),
         (rules(metric("gap_ratio", "lte", 3)), "/population", "must define median_gap_days"),
         (rules(metric("mean_gap_days", "lte", 3)), "/population", "must define median_gap_days"),
         (rules(metric("frequency", "contains", "1")), f"{WHEN}/op", "contains applies to text"),
