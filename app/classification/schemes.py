@@ -74,7 +74,7 @@ async def load(session: ReadSession, *, failing: Collection[str] | None = None) 
         if row["error"] is not None if failing is None else row["key"] in failing:
             aside[row["key"]] = row["error"]
     able = {key: each.document for key, each in readable.items() if key not in aside}
-    aside |= broken(able)
+    aside |= broken(able, aside)
     evaluation = Evaluation([[readable[key] for key in level] for level in levels(able)])
     return Published(readable, evaluation, aside, frozenset(_facts(evaluation.schemes)))
 

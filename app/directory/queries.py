@@ -14,7 +14,7 @@ from app.classification.facts import FactSource
 from app.classification.measurements import source_of
 from app.classification.metrics import METRICS, metric_type
 from app.classification.models import customer_class, customer_metrics
-from app.classification.schemes import published
+from app.classification.schemes import current
 from app.core import clock
 from app.core.db import Prepared, ReadSession, Statement
 from app.core.errors import Forbidden, Invalid
@@ -130,13 +130,13 @@ def _identity(given: str) -> tuple[str, str]:
 
 async def _known_class(session: ReadSession, value: str, pointer: str = "/query/class") -> tuple[str, str]:
     key, _, name = value.partition(":")
-    for each in (await published(session)).schemes:
-        if each.key == key:
-            if name not in each.document.class_names:
-                known = ", ".join(each.document.class_names)
-                raise Invalid.at(pointer, f"{key} has no class {name}; it has: {known}")
-            return key, name
-    raise Invalid.at(pointer, f"there is no scheme {key}")
+    each = (await current(session)).schemes.get(key)
+    if each is None:
+        raise Invalid.at(pointer, f"there is no scheme {key}")
+    if name not in each.document.class_names:
+        known = ", ".join(each.document.class_names)
+        raise Invalid.at(pointer, f"{key} has no class {name}; it has: {known}")
+    return key, name
 
 
 def _sorted(actor: Actor, sort: Sort, conditions: list[ColumnElement[bool]], continued: bool) -> Select[Any]:
@@ -260,7 +260,8 @@ async def search_customers(
     session: ReadSession, actor: Actor, page: Page, *, where: Node, asked: Any, sort: Sort, total: bool
 ) -> str:
     """A page of the customers for whom the predicate holds, as JSON text. `asked` binds the cursor to the question."""
-    names = {each.key: each.document.class_names for each in (await published(session)).schemes}
+    # Those that cannot be evaluated included: their classes stand.
+    names = {key: each.document.class_names for key, each in (await current(session)).schemes.items()}
     _check_classes(where, names, "/body/where")
     condition = to_sql(where, CustomerResolver(actor, names), "/body/where")
     after = page.after(asked)

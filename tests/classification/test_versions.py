@@ -455,10 +455,15 @@ async def test_a_scheme_that_the_database_cannot_evaluate_does_not_stop_the_othe
     monkeypatch.setattr(recalculations, "evaluate", failing)
     stood = await counts(admin, "size")
     assert (await recalculate(admin, run_jobs, refit=True))["changed"] >= 0
-    for key, reason in (("size", "outside what"), ("reader", "uses size")):
+    for key, reason in (("size", "outside what"), ("reader", "uses size, which cannot be evaluated")):
         shown = (await admin.get(f"/v1/schemes/{key}")).json()
         assert (reason in shown["error"], shown["stale_since"] is not None) == (True, True), shown
     assert await counts(admin, "size") == stood
+    for name, number in stood.items():
+        asked = {"where": {"class": "size", "op": "eq", "value": name}, "include_total": True}
+        by_name = await admin.get("/v1/customers", params={"class": f"size:{name}", "include": "total"})
+        assert by_name.json()["total"] == number
+        assert (await admin.post("/v1/customers/search", json=asked)).json()["total"] == number
     assert (await admin.get("/v1/schemes/abc")).json()["error"] is None
     monkeypatch.setattr(recalculations, "evaluate", evaluate)
     await recalculate(admin, run_jobs)

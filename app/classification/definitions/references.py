@@ -3,7 +3,7 @@
 Pure functions over the documents by their schemes' keys.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from app.classification.definitions.document import BaseDocument
 from app.core.errors import FieldError, Invalid
@@ -23,19 +23,22 @@ def levels(documents: Mapping[str, BaseDocument]) -> list[list[str]]:
     return found
 
 
-def broken(documents: Mapping[str, BaseDocument]) -> dict[str, str]:
-    """Why schemes cannot be decided: they read an unknown scheme, are in a cycle, or read one that cannot be."""
+def broken(documents: Mapping[str, BaseDocument], aside: Collection[str] = ()) -> dict[str, str]:
+    """Why schemes cannot be decided: they read an unknown scheme, are in a cycle, or read one that cannot be.
+
+    `aside` are schemes that exist and cannot be decided for reasons of their own.
+    """
     used = _used(documents)
     placed = {key for level in levels(documents) for key in level}
-    return {key: _why(used, placed, key) for key in used if key not in placed}
+    return {key: _why(used, placed, key, aside) for key in used if key not in placed}
 
 
 def _used(documents: Mapping[str, BaseDocument]) -> dict[str, set[str]]:
     return {key: set(document.schemes_used) for key, document in documents.items()}
 
 
-def _why(used: Mapping[str, set[str]], placed: set[str], key: str) -> str:
-    if unknown := sorted(used[key] - used.keys()):
+def _why(used: Mapping[str, set[str]], placed: set[str], key: str, aside: Collection[str]) -> str:
+    if unknown := sorted(used[key] - used.keys() - set(aside)):
         return f"uses {unknown[0]}, which is no scheme"
     if cycle := _cycle(used, key):
         return " uses ".join(cycle)
