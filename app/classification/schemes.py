@@ -19,7 +19,7 @@ from app.classification.engine import Cause, Evaluation, Outcome, Scheme, evalua
 from app.classification.models import scheme, scheme_version
 from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Conflict, NotFound
-from app.core.http.problems import pointer_of
+from app.core.http.problems import message_of, pointer_of
 from app.core.invalidation import Cache, announce
 
 TOPIC = "schemes"
@@ -107,7 +107,7 @@ def read_document(stored: Any) -> Document | str:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         # The first part of the location is the kind, by which the union tells its documents apart.
-        return f"its document is not valid any more: {pointer_of(first['loc'][1:])}: {first['msg']}"
+        return f"its document is not valid any more: {pointer_of(first['loc'][1:])}: {message_of(first)}"
 
 
 async def published(session: ReadSession) -> Evaluation:

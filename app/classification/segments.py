@@ -19,7 +19,7 @@ from app.core import audit, clock
 from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Conflict, FieldError, Invalid, NotFound
 from app.core.http.paging import Page
-from app.core.http.problems import pointer_of
+from app.core.http.problems import message_of, pointer_of
 from app.core.predicates import MetricIs, Node, leaves
 from app.customers.document import check_visible, visible_to
 from app.customers.models import customer
@@ -62,7 +62,7 @@ def _asking(when: Node) -> SegmentDocument:
     try:
         return SegmentDocument(kind="segment", when=when, population=population)
     except ValidationError as error:
-        errors = [FieldError("/body" + pointer_of(each["loc"]), each["msg"]) for each in error.errors()]
+        errors = [FieldError("/body" + pointer_of(each["loc"]), message_of(each)) for each in error.errors()]
         raise Invalid("Correct the fields named in errors", errors=errors) from error
 
 

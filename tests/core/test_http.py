@@ -352,3 +352,18 @@ async def test_a_change_carries_the_request_id_into_audit_outbox_and_history(ser
     events = await served.fetch("SELECT * FROM outbox_event WHERE correlation_id = 'traced-1'")
     assert {event["name"] for event in events} == {"customer.created", "customer.class_changed"}
     assert {event["payload"]["customer_id"] for event in events} == {answer.json()["id"]}
+
+
+async def test_what_cannot_be_read_is_refused_in_words_and_with_a_pointer(served: Service) -> None:
+    token = await served.token("admin")
+    deep = {"where": {"metric": "nope", "op": "gte", "value": "1\u0000"}}
+    table: list[tuple[bytes, str, str]] = [
+        (b"[" * 100, "/body", "JSON may be nested 64 levels deep at most"),
+        (b'{"where": oops}', "/body", "no JSON at character 10: Expecting value"),
+        (json.dumps(deep).encode(), "/body/where/value", "control characters and lone surrogates are not accepted"),
+    ]
+    for content, pointer, message in table:
+        headers = {"Content-Type": "application/json"}
+        answer = await served.send("POST", "/v1/customers/search", token=token, content=content, headers=headers)
+        assert answer.status == 422
+        assert answer.json()["errors"] == [{"pointer": pointer, "message": message}]

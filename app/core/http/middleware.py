@@ -191,6 +191,6 @@ class _Depth:
             if first in b"[{":
                 level += 1
                 if level > MAX_JSON_DEPTH:
-                    raise NestedTooDeep
+                    raise NestedTooDeep.at("/body", NestedTooDeep.title)
             elif first in b"]}":
                 level -= 1

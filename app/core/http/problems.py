@@ -1,6 +1,6 @@
 """Every failure becomes application/problem+json: no stack, no SQL, nobody else's data."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -94,9 +94,12 @@ async def _on_validation(request: Request, error: Exception) -> Response:
     messages: dict[str, str] = {}
     for each in error.errors():
         location = each["loc"]
+        if each["type"] == "json_invalid":  # located by Pydantic at a character, to which no pointer leads
+            messages["/body"] = f"no JSON at character {location[-1]}: {each['ctx']['error']}"
+            continue
         if isinstance(error.body, dict) and location[0] == "body":
             location = leading(location, {"body": error.body}, missing=each["type"] == "missing")
-        messages.setdefault(pointer_of(location), each["msg"])
+        messages.setdefault(pointer_of(location), message_of(each))
     fields = [FieldError(pointer, message) for pointer, message in messages.items()]
     return problem_response(request, Invalid("Correct the fields named in errors", errors=fields[:MAX_ERRORS]))
 
@@ -122,6 +125,11 @@ class InternalError(Problem):
 def pointer_of(location: Iterable[Any]) -> str:
     """A JSON pointer such as /body/lines/0/amount."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def message_of(error: Mapping[str, Any]) -> str:
+    """What a validation error says, without Pydantic's announcement of it."""
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def leading(location: Sequence[Any], value: dict[str, Any], *, missing: bool) -> tuple[Any, ...]:
