@@ -22,7 +22,7 @@ from app.classification.definitions import Document
 from app.classification.models import customer_metrics
 from app.classification.refresh import EVALUATION_LOCK, Range, Scope, scope_params
 from app.core import clock
-from app.core.db import Prepared, WriteSession
+from app.core.db import Prepared, Record, WriteSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +99,17 @@ def _compiled(said: _Said, *, ranged: bool, told: bool) -> list[Prepared]:
     evaluation = said.evaluation
     if not evaluation.levels:
         return []
-    *earlier, last = evaluation.levels
     review = statements.Review(evaluation.schemes, whole=evaluation.whole)
-    deciding = [statements.deciding(level, None, ranged=ranged) for level in earlier]
-    return [Prepared(each) for each in (*deciding, statements.deciding(last, review, ranged=ranged, told=told))]
+    last = len(evaluation.levels) - 1
+    return [
+        Prepared(statements.deciding(level, None if n else review, ranged=ranged, told=told and n == last))
+        for n, level in enumerate(evaluation.levels)
+    ]
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What an evaluation came to: how many customers it found, how many classes changed; the classes of one."""
+    """What an evaluation came to: how many customers every level found, how many classes changed; those of one."""
 
     evaluated: int = 0
     changed: int = 0
@@ -124,17 +126,11 @@ async def evaluate(
     params = _params(as_of, cause) | scope_params(scope)
     if not isinstance(scope, Range):
         return await (_decide_one if len(scope) == 1 else _decide)(session, evaluation, params)
-    outcome, overtaken = Outcome(), set[UUID]()
-    for statement in evaluation.of_range:
-        row = await session.first(statement, params)
-        assert row is not None
-        outcome.evaluated = row["evaluated"]
-        outcome.changed += row["changed"]
-        overtaken.update(row["overtaken"] or ())
-    if overtaken:
+    rows = await _each(session, evaluation.of_range, params)
+    if overtaken := {customer_id for row in rows for customer_id in row["overtaken"] or ()}:
         await _lock_metrics(session, sorted(overtaken))
         await _decide(session, evaluation, _params(as_of, cause) | {"ids": sorted(overtaken)})
-    return outcome
+    return _outcome(rows)
 
 
 def _params(as_of: datetime, cause: Cause) -> dict[str, Any]:
@@ -152,20 +148,27 @@ def _params(as_of: datetime, cause: Cause) -> dict[str, Any]:
 
 
 async def _decide(session: WriteSession, evaluation: Evaluation, params: dict[str, Any]) -> Outcome:
-    outcome = Outcome()
-    for statement in evaluation.of_some:
-        row = await session.first(statement, params)
-        assert row is not None
-        outcome.evaluated = row["evaluated"]
-        outcome.changed += row["changed"]
-    return outcome
+    return _outcome(await _each(session, evaluation.of_some, params))
 
 
 async def _decide_one(session: WriteSession, evaluation: Evaluation, params: dict[str, Any]) -> Outcome:
-    row = None
-    for statement in evaluation.of_one:
-        row = await session.first(statement, params)
-    return Outcome() if row is None else Outcome(evaluated=1, classes=row["classes"] or {})
+    if not evaluation.levels:
+        return Outcome()
+    *earlier, last = evaluation.of_one
+    found = await _each(session, earlier, params)
+    row = await session.first(last, params)
+    if row is None or not all(each["evaluated"] for each in found):
+        return Outcome()
+    return Outcome(evaluated=1, classes=row["classes"] or {})
+
+
+async def _each(session: WriteSession, levels: Sequence[Prepared], params: dict[str, Any]) -> list[Record]:
+    """What each level came to."""
+    return [await session.first(statement, params) for statement in levels]
+
+
+def _outcome(rows: Sequence[Record]) -> Outcome:
+    return Outcome(min((row["evaluated"] for row in rows), default=0), sum(row["changed"] for row in rows))
 
 
 async def _lock_metrics(session: WriteSession, ids: Sequence[UUID]) -> None:

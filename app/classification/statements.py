@@ -46,7 +46,8 @@ _INSTANTS = ("window_first_at", "next_fact_at", "next_review_at")
 class Review:
     """Find out when the customers' classes can next change by time alone, in any of these schemes.
 
-    `whole`: they are all there are. Otherwise the review can come earlier through them, but not later.
+    The first level does so for all of them; a later one adds what its own classes wait for. `whole`: they are all
+    there are. Otherwise the review can come earlier through them, but not later.
     """
 
     schemes: Sequence["Scheme"]
@@ -55,15 +56,18 @@ class Review:
 
 def deciding(schemes: Sequence["Scheme"], review: Review | None, *, ranged: bool, told: bool = False) -> Select[Any]:
     """One level of schemes for a range or for customers named; gives what `writing` says."""
-    measured_for = review.schemes if review else schemes
-    limits = {each.key: breakpoint_columns(each.key, each.document, each.version) for each in measured_for}
+    limits = {each.key: breakpoint_columns(each.key, each.document, each.version) for each in _read(schemes, review)}
     decided = decisions(schemes, review, limits, ranged=ranged)
     answered = union_all(*(answers(each, decided) for each in schemes)).cte("answers")
     documents = [(each.key, each.version, each.document) for each in schemes]
     settled = movement.settled(documents, answered, ranged=ranged)
     inputs = [_inputs(each, decided) for each in schemes]
-    whole = review is not None and review.whole
-    return writing(decided, settled, inputs, ranged=ranged, reviews=review is not None, whole=whole, told=told)
+    anew = [each.key for each in review.schemes] if review and review.whole else None
+    return writing(decided, settled, inputs, ranged=ranged, reviewed_anew=anew, told=told)
+
+
+def _read(schemes: Sequence["Scheme"], review: Review | None) -> Sequence["Scheme"]:
+    return review.schemes if review else schemes
 
 
 # ---- measuring and deciding ------------------------------------------------------------------------------------------
@@ -77,8 +81,7 @@ def decisions(
     In three stages, kept apart by OFFSET 0 (PostgreSQL would merge them and compute a metric as often as it is
     named): what the schemes read, the steps of their expressions, the classes.
     """
-    read = review.schemes if review else schemes
-    measured = _measured(read, limits, ranged=ranged)
+    measured = _measured(schemes, _read(schemes, review), limits, ranged=ranged)
     rows = {each.key: _measured_row(each, measured, limits) for each in schemes}
     steps = [
         step.label(f"{each.key}_step_{name}")
@@ -109,17 +112,21 @@ def _joined(rows: FromClause, limits: Limits) -> FromClause:
     return rows
 
 
-def _measured(schemes: Sequence["Scheme"], limits: Limits, *, ranged: bool) -> Subquery:
-    """Whatever the schemes read, once; what depends on the population or on who asks, once for each scheme."""
+def _measured(schemes: Sequence["Scheme"], read: Sequence["Scheme"], limits: Limits, *, ranged: bool) -> Subquery:
+    """Whatever the schemes read, once; what depends on the population or on who asks, once for each scheme.
+
+    Of those that are `read` for the review only, nothing but what time turns.
+    """
     row, record = customer_metrics.alias("m"), customer.alias("record")
     columns: dict[str, ColumnElement[Any]] = {name: row.c[name] for name in (*_DATES, *_INSTANTS)}
-    for each in schemes:
+    for each in read:
         source = Source(row, AS_OF_DAY, limits[each.key].c.__getitem__)
         stored = StoredRow(source, FactSource(row.c.customer_id, record, AS_OF, each.key))
         for name in _metrics_of(each):
             columns[_metric_column(each, name)] = stored.metric(name)
         for fact in each.document.facts:
-            columns[_fact_column(each, fact)] = stored.fact(fact)
+            if each in schemes:
+                columns[_fact_column(each, fact)] = stored.fact(fact)
             if fact.kind == "events" and fact.events.within_days is not None:
                 columns[_exit_column(fact)] = FactSource(row.c.customer_id, record, AS_OF).leaves_on(fact.events)
     known: FromClause = row
@@ -163,7 +170,7 @@ def _digest(fact: Fact) -> str:
 
 def _measured_row(each: "Scheme", rows: Subquery | CTE, limits: Limits) -> MeasuredRow:
     metrics = {name: rows.c[_metric_column(each, name)] for name in each.document.metrics}
-    facts = {fact: rows.c[_fact_column(each, fact)] for fact in each.document.facts}
+    facts = {fact: rows.c[name] for fact in each.document.facts if (name := _fact_column(each, fact)) in rows.c}
     return MeasuredRow(metrics, facts, limits[each.key].c.__getitem__)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Numeric,
     Select,
     Text,
+    all_,
     and_,
     bindparam,
     case,
@@ -37,14 +38,20 @@ Inputs = tuple[str, Sequence[ColumnElement[Any]], Sequence[ColumnElement[Any]]]
 
 
 def writing(
-    decisions: CTE, settled: CTE, inputs: Sequence[Inputs], *, ranged: bool, reviews: bool, whole: bool, told: bool
+    decisions: CTE,
+    settled: CTE,
+    inputs: Sequence[Inputs],
+    *,
+    ranged: bool,
+    reviewed_anew: Sequence[str] | None,
+    told: bool,
 ) -> Select[Any]:
     """Write what differs from what stands.
 
     Gives how many customers were `evaluated`, how many classes `changed`, and, of a range, the customers in whom
     somebody else was faster (`overtaken`); or, when the classes are to be `told`, those of each customer afterwards.
-    With `reviews`, the next review is kept, too; it can only come earlier unless the decisions are the `whole` of all
-    schemes.
+    The next review is kept, too. It can only come earlier, unless it is `reviewed_anew`: for these schemes, of which
+    those decided later will see to themselves.
     """
     s = settled.c
     moved = (
@@ -65,8 +72,7 @@ def writing(
     logged = _logged(moved, decisions, inputs, mine)
     ctes = [_entered(moved, mine), _stayed(moved, mine, ranged=ranged), _left(moved, mine, ranged=ranged), logged]
     ctes += [each.cte(f"announced_{n}") for n, each in enumerate(_announced(moved, logged, mine, ranged=ranged))]
-    if reviews:
-        ctes.append(_reviewed(decisions, settled, locked, ranged=ranged, whole=whole))
+    ctes.append(_reviewed(decisions, settled, locked, ranged=ranged, anew=reviewed_anew))
     if told:
         return _afterwards(decisions, moved).add_cte(*ctes)
     ctes.remove(logged)
@@ -227,15 +233,15 @@ def _announced(moved: CTE, logged: CTE, mine: ColumnElement[bool], *, ranged: bo
     ]
 
 
-def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, ranged: bool, whole: bool) -> CTE:
+def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, ranged: bool, anew: Sequence[str] | None) -> CTE:
     """Keep when each customer is due: by its decisions, a pending change or the end of an override.
 
-    Of schemes decided by an earlier statement the pending changes stand in the table; of these, in `settled`.
     Who was evaluated as of a day that is over is due at once.
     """
-    d, waiting = decisions.c, _waiting(settled, ranged=ranged)
-    due = func.least(d.review_at, waiting.c.due_at)
-    earliest = case((bindparam("today") > AS_OF_DAY, AS_OF), else_=due if whole else func.least(due, d.next_review_at))
+    d, waiting = decisions.c, _waiting(settled, ranged=ranged, anew=anew)
+    instants = [waiting.c.due_at, *([d.review_at] if "review_at" in d else [])]
+    due = func.least(*instants) if anew is not None else func.least(*instants, d.next_review_at)
+    earliest = case((bindparam("today") > AS_OF_DAY, AS_OF), else_=due)
     review = (
         select(d.customer_id, d.revision, earliest.label("review_at"))
         .select_from(decisions.outerjoin(waiting, waiting.c.customer_id == d.customer_id))
@@ -258,8 +264,12 @@ def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, ranged: bool,
     )
 
 
-def _waiting(settled: CTE, *, ranged: bool) -> CTE:
-    """When a pending change or the end of an override is due, of the customers who have any."""
+def _waiting(settled: CTE, *, ranged: bool, anew: Sequence[str] | None) -> CTE:
+    """When a pending change or the end of an override is due, of the customers who have any.
+
+    Of the schemes decided here it stands in `settled`. Who reviews anew also asks for what other schemes than these
+    wait for, and for every override.
+    """
     k, o, s = customer_class.c, class_override.c, settled.c
     zone = str(clock.business_zone())
 
@@ -269,14 +279,21 @@ def _waiting(settled: CTE, *, ranged: bool) -> CTE:
     here = select(s.customer_id, func.least(begins(s.pending_on), s.forced_until).label("due_at")).where(
         or_(s.pending_on.is_not(None), s.forced_until.is_not(None))
     )
-    decided_here = select(s.customer_id).where(s.customer_id == k.customer_id, s.scheme == k.scheme).exists()
-    elsewhere = select(k.customer_id, begins(k.pending_on)).where(
-        k.pending_on.is_not(None), within(k.customer_id, ranged=ranged), ~decided_here
-    )
-    overridden = select(o.customer_id, o.expires_at).where(
-        o.status == "active", o.expires_at > AT, within(o.customer_id, ranged=ranged)
-    )
-    every = union_all(here, elsewhere, overridden).subquery("every")
+    waits = [here]
+    if anew is not None:
+        waits.append(
+            select(k.customer_id, begins(k.pending_on)).where(
+                k.pending_on.is_not(None),
+                within(k.customer_id, ranged=ranged),
+                k.scheme != all_(literal(list(anew), ARRAY(Text))),
+            )
+        )
+        waits.append(
+            select(o.customer_id, o.expires_at).where(
+                o.status == "active", o.expires_at > AT, within(o.customer_id, ranged=ranged)
+            )
+        )
+    every = union_all(*waits).subquery("every")
     return (
         select(every.c.customer_id, func.min(every.c.due_at).label("due_at"))
         .group_by(every.c.customer_id)
