@@ -133,9 +133,9 @@ def _refresh_some() -> Prepared:
 
 @lru_cache
 def _move_on() -> Prepared:
-    """The customer of one purchase: what it and the time since have changed is added to the stored row.
+    """Customers of whom one purchase at most is new: what it and the time since change is added to the stored rows.
 
-    Only to a row that can be trusted; from any other, this writes nothing. A row is true as of its `as_of`, however
+    Only to rows that can be trusted; of any other, this writes nothing. A row is true as of its `as_of`, however
     long ago that is: it was measured from all facts as of then, or moved on from a row that was true. Whatever changed
     the facts since has written the row again, or has left a mark in `dirty_customer` that only a full measurement
     takes away. A refresh of everybody that finds nothing to write leaves an older `as_of`, of which the same holds.
@@ -145,9 +145,9 @@ def _move_on() -> Prepared:
     stored = (
         select(customer_metrics.c.customer_id, customer_metrics.c.as_of, customer_metrics.c.revision)
         .where(
-            customer_metrics.c.customer_id == CUSTOMER_ID,
+            within(customer_metrics.c.customer_id, ranged=False),
             customer_metrics.c.as_of <= AS_OF,
-            ~exists().where(dirty_customer.c.customer_id == CUSTOMER_ID),
+            ~exists().where(dirty_customer.c.customer_id == customer_metrics.c.customer_id),
         )
         .cte("stored")
     )
@@ -172,7 +172,7 @@ def _move_on() -> Prepared:
             old.revision == stored.c.revision,
             old.customer_id == new.customer_id,
         )
-        .returning(_breakpoints_stay())
+        .returning(old.customer_id, _breakpoints_stay())
     )
 
 
@@ -251,9 +251,21 @@ async def refresh_metrics(session: WriteSession, scope: Scope, *, as_of: datetim
 
 async def follow_purchase(session: WriteSession, customer_id: UUID, purchase_id: UUID, *, as_of: datetime) -> None:
     """Bring the stored metrics of a customer, who must be held, up to this new purchase, as of an instant."""
-    params = {"customer_id": customer_id, "purchase_id": purchase_id, "as_of": as_of}
-    if not await session.all(_move_on(), params):
-        await refresh_metrics(session, [customer_id], as_of=as_of)
+    await _follow(session, [customer_id], purchase_id, as_of=as_of)
+
+
+async def follow_time(session: WriteSession, customer_ids: Sequence[UUID], *, as_of: datetime) -> None:
+    """Bring the stored metrics of customers, who must be held, up to an instant: nothing but time has passed."""
+    await _follow(session, customer_ids, None, as_of=as_of)
+
+
+async def _follow(
+    session: WriteSession, customer_ids: Sequence[UUID], purchase_id: UUID | None, *, as_of: datetime
+) -> None:
+    params = {"ids": list(customer_ids), "purchase_id": purchase_id, "as_of": as_of}
+    moved_on = {row["customer_id"] for row in await session.all(_move_on(), params)}
+    if rest := [each for each in customer_ids if each not in moved_on]:
+        await refresh_metrics(session, rest, as_of=as_of)
 
 
 async def mark_dirty(session: WriteSession, customer_ids: Sequence[UUID]) -> None:

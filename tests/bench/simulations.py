@@ -19,7 +19,7 @@ SELECT scheme, 1000, document || $2::jsonb, 'draft' FROM scheme_version WHERE sc
 _ROW = [{"class": name, "cells": [{"r": [r, r], "f": [1, 3]}]} for r, name in ((3, "champions"), (2, "b"), (1, "c"))]
 _DRAFTS: dict[str, dict[str, Any]] = {
     "abc": {"cut_offs": ["0.70", "0.90"]},
-    "rfm": {"bins": 3, "segments": _ROW},
+    "rfm": {"bins": 3, "segments": _ROW, "titles": {}},
 }
 
 
