@@ -340,23 +340,11 @@ async def page_of_overrides(
 ) -> dict[str, Any]:
     """Overrides of the customers whose classes the actor may read, the latest first."""
     now = clock.business_now()
-    asked = [status, scheme, without_expiry]
-    statement = (
-        select(*_shown(now))
-        .join(customer, customer.c.id == o.customer_id)
-        .where(visible_to(actor, READ))
-        .order_by(o.id.desc())
-        .limit(page.limit + 1)
-    )
+    statement = select(*_shown(now)).join(customer, customer.c.id == o.customer_id).where(visible_to(actor, READ))
     if status is not None:
         statement = statement.where(_status(now) == status)
     if scheme is not None:
         statement = statement.where(o.scheme == scheme)
     if without_expiry:
         statement = statement.where(o.expires_at.is_(None))
-    if (after := page.after(asked)) is not None:
-        statement = statement.where(o.id < UUID(after[0]))
-    rows = await session.all(statement)
-    shown = [dict(row) for row in rows[: page.limit]]
-    last = [shown[-1]["id"]] if shown else []
-    return {"items": shown, "next_cursor": page.next_cursor(rows, last, asked)}
+    return await page.latest_first(session, statement, scope=[status, scheme, without_expiry])

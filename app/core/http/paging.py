@@ -1,11 +1,14 @@
 """`limit` and `cursor` of every list, and the page that answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Depends, Query, Request
+from sqlalchemy import Select
 
+from app.core.db import ReadSession, Record
 from app.core.pagination import MAX_CURSOR_LENGTH, CursorSigner
 
 Limit = Annotated[int, Query(ge=1, le=200, description="rows a page")]
@@ -27,6 +30,24 @@ class Page:
     def next_cursor(self, rows: Sequence[Any], position: Sequence[Any], scope: Any = None) -> str | None:
         """The cursor after `position` when the query, asked for `limit + 1` rows, found more than a page."""
         return self.signer.sign(position, [self.route, scope]) if len(rows) > self.limit else None
+
+    async def latest_first(
+        self,
+        session: ReadSession,
+        statement: Select[Any],
+        shown: Callable[[Record], dict[str, Any]] = dict,
+        *,
+        scope: Any = None,
+    ) -> dict[str, Any]:
+        """The page itself, where the latest row has the greatest `id`; each row as `shown` makes it."""
+        row_id = statement.selected_columns["id"]
+        statement = statement.order_by(row_id.desc()).limit(self.limit + 1)
+        if (after := self.after(scope)) is not None:
+            statement = statement.where(row_id < UUID(after[0]))
+        rows = await session.all(statement)
+        on_it = rows[: self.limit]
+        last = [on_it[-1]["id"]] if on_it else []
+        return {"items": [shown(row) for row in on_it], "next_cursor": self.next_cursor(rows, last, scope)}
 
 
 async def _page(

@@ -12,7 +12,6 @@ from app.core.http.routes import router as make_router
 from app.identity import api_keys, queries
 from app.identity.access import Requires
 from app.identity.actor import Actor
-from app.identity.models import api_key
 from app.identity.schemas import ApiKeyIn, ApiKeyIssued, ApiKeyList, ApiKeyOut
 
 router: APIRouter = make_router(prefix="/api-keys", tag="Access")
@@ -24,12 +23,7 @@ CanWriteApiKeys = Annotated[Actor, Depends(Requires("api_keys:write"))]
 @router.get("", response_model=ApiKeyList)
 async def list_api_keys(actor: CanReadApiKeys, session: ReadSession, page: Paging) -> Any:
     """The API keys I may see, the newest first; revoked ones stay in the list."""
-    found = queries.api_keys_within(actor, "api_keys:read").order_by(api_key.c.id.desc()).limit(page.limit + 1)
-    if (after := page.after()) is not None:
-        found = found.where(api_key.c.id < UUID(after[0]))
-    rows = await session.all(found)
-    shown: list[dict[str, Any]] = [dict(row) for row in rows[: page.limit]]
-    return {"items": shown, "next_cursor": page.next_cursor(rows, [shown[-1]["id"]] if shown else [])}
+    return await page.latest_first(session, queries.api_keys_within(actor, "api_keys:read"))
 
 
 @router.post("", status_code=201, response_model=ApiKeyIssued)
