@@ -14,7 +14,6 @@ from rich.table import Table
 from sqlalchemy import select
 
 from app import features
-from app.classification import queries as classification
 from app.classification import recalculations
 from app.classification.predictions import queries as predicted
 from app.classification.predictions import requests as predictions
@@ -22,6 +21,7 @@ from app.core.db import Database, ReadSession
 from app.core.invalidation import Listener
 from app.core.jobs import FINISHED, job
 from app.core.settings import Settings
+from app.core.work import UNDER_WAY
 from app.identity.actor import SYSTEM
 from app.imports import queries as imports
 from app.imports import service
@@ -29,7 +29,6 @@ from app.imports.kinds import Options
 from app.imports.models import import_error
 from app.worker import background_worker
 
-ENDED = ("completed", "failed", "cancelled")
 SHOWN_ERRORS = 10
 
 State = dict[str, Any]
@@ -100,7 +99,7 @@ async def recalculate(
             wanted = await recalculations.request(session, SYSTEM, keys=keys, as_of=as_of, refit=refit)
 
         async def state(session: ReadSession) -> State:
-            return await classification.one_recalculation(session, wanted)
+            return await recalculations.one(session, wanted)
 
         return await _watch(database, "Recalculating", state, console)
 
@@ -139,7 +138,7 @@ async def _watch(
         while True:
             now = await state(database.reading())
             progress.update(task, completed=now["processed"] or 0, total=now["total"])
-            if now["status"] in ENDED:
+            if now["status"] not in UNDER_WAY:
                 return now
             await asyncio.sleep(0.1)
 

@@ -33,12 +33,13 @@ from app.classification.metrics import Source
 from app.classification.models import customer_metrics
 from app.classification.refresh import AS_OF, NOBODY, Range, scope_params, within
 from app.classification.rules import interpolate, positions, rounded_down, weighted_quantile
+from app.classification.walking import ranges
 from app.core import clock
 from app.core.bounds import plain_decimal
 from app.core.db import ReadSession
 from app.core.errors import Invalid
 from app.core.settings import get_settings
-from app.customers.queries import customer_count, nth_customer_after
+from app.customers.queries import customer_count
 from app.purchases.queries import gap_histogram
 
 Fitted = tuple[int, dict[str, Any]]
@@ -217,14 +218,8 @@ async def _gaps(session: ReadSession, as_of: datetime) -> tuple[Counter[int], Co
 
 async def _parts(session: ReadSession) -> list[Range]:
     """Everybody in as many ranges as there are lanes."""
-    lanes = get_settings().recalculation_lanes
-    size = -(-await customer_count(session) // lanes)
-    parts: list[Range] = []
-    after = NOBODY
-    while size and (up_to := await nth_customer_after(session, after, size)) is not None:
-        parts.append(Range(after, up_to))
-        after = up_to
-    return parts
+    size = -(-await customer_count(session) // get_settings().recalculation_lanes)
+    return await ranges(session, NOBODY, size=size) if size else []
 
 
 _FITTERS: dict[type[Any], Callable[[ReadSession, Any, datetime], Awaitable[Fitted]]] = {

@@ -16,27 +16,27 @@ from app.classification.models import (
     customer_class,
     customer_metrics,
     dirty_customer,
+    prediction,
+    recalculation,
     segment_member,
+    simulation,
     simulation_move,
 )
 from app.classification.predictions.requests import run_weekly
-from app.classification.predictions.run import prediction_died, run_prediction
+from app.classification.predictions.run import run_prediction
 from app.classification.queries import classes_of
-from app.classification.recalculations import (
-    enqueue_after_import,
-    recalculation_died,
-    run_nightly,
-    run_recalculation,
-)
+from app.classification.recalculate import run_recalculation
+from app.classification.recalculations import enqueue_after_import, run_nightly
 from app.classification.retiring import run_emptying
 from app.classification.schemes import current, decide
-from app.classification.simulate import run_simulation, simulation_died
+from app.classification.simulate import run_simulation
 from app.classification.simulations import forget_old
 from app.classification.sweep import run_sweep
 from app.core import clock
 from app.core.db import WriteSession
 from app.core.errors import ReactionFailed
 from app.core.jobs import Schedule
+from app.core.work import fails_with_its_job
 from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted, CustomersCreated
 from app.imports.events import ImportCompleted
 from app.purchases.events import PurchaseDeleted, PurchaseRecorded, PurchasesImported
@@ -150,9 +150,9 @@ JOBS = {
     "simulations.forget": forget_old,
 }
 DEAD_LETTERS = {
-    "recalculations.run": recalculation_died,
-    "predictions.fit": prediction_died,
-    "simulations.run": simulation_died,
+    "recalculations.run": fails_with_its_job(recalculation),
+    "predictions.fit": fails_with_its_job(prediction),
+    "simulations.run": fails_with_its_job(simulation),
 }
 SCHEDULES = [
     Schedule("reviews.sweep", "*/10 * * * *"),

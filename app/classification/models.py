@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZRANGE, ExcludeConstraint
 
+from app.core import work
 from app.core.db import metadata
 
 _PURCHASES = {"from": "purchases"}
@@ -211,18 +212,13 @@ simulation = Table(
     Column("documents", JSONB, nullable=False, comment="what was simulated, per version"),
     Column("as_of", DateTime(timezone=True), nullable=False),
     Column("refit", Boolean, nullable=False),
-    Column("status", Text, nullable=False, server_default="queued"),
     Column("position", UuidType, comment="the last customer done"),
     Column("processed", BigInteger, nullable=False, server_default="0"),
     Column("total", BigInteger),
     Column("breakpoints", JSONB, comment="what the population decided, per version"),
     Column("outcome", JSONB, comment="counts, movement, revenue and workload"),
-    Column("error", Text),
     Column("requested_by", Text, nullable=False),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("started_at", DateTime(timezone=True)),
-    Column("finished_at", DateTime(timezone=True)),
-    CheckConstraint("status IN ('queued', 'running', 'completed', 'failed', 'cancelled')", name="status"),
+    *work.columns(),
 )
 
 _NO_CLASS = "empty: in no class"
@@ -263,7 +259,6 @@ prediction = Table(
     metadata,
     Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
     Column("as_of", DateTime(timezone=True), nullable=False),
-    Column("status", Text, nullable=False, server_default="queued"),
     Column("estimable", Boolean, comment="null while it runs"),
     Column("reason", Text, comment="why nothing can be estimated"),
     Column("population", BigInteger),
@@ -271,12 +266,8 @@ prediction = Table(
     Column("position", UuidType, comment="the last customer written"),
     Column("processed", BigInteger, nullable=False, server_default="0"),
     Column("total", BigInteger),
-    Column("error", Text),
     Column("requested_by", Text, nullable=False),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("started_at", DateTime(timezone=True)),
-    Column("finished_at", DateTime(timezone=True)),
-    CheckConstraint("status IN ('queued', 'running', 'completed', 'failed', 'cancelled')", name="status"),
+    *work.columns(),
 )
 
 recalculation = Table(
@@ -290,19 +281,14 @@ recalculation = Table(
     Column("publishes", Integer, comment="the version of its one scheme that it puts in force"),
     Column("held_on", Date, comment="the business day on which classes of a past day stand"),
     Column("cause", Text, nullable=False),
-    Column("status", Text, nullable=False, server_default="queued"),
     Column("phase", Text, nullable=False, server_default="metrics"),
     Column("position", UuidType, comment="the last customer done in this phase"),
     Column("done", BigInteger, nullable=False, server_default="0", comment="customers done, all phases together"),
     Column("customers", BigInteger, comment="customers to do in each phase"),
     Column("changed", BigInteger, nullable=False, server_default="0"),
-    Column("error", Text),
     Column("requested_by", Text, nullable=False),
     Column("correlation_id", Text),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("started_at", DateTime(timezone=True)),
-    Column("finished_at", DateTime(timezone=True)),
-    CheckConstraint("status IN ('queued', 'running', 'completed', 'failed', 'cancelled')", name="status"),
+    *work.columns(),
     CheckConstraint("scope IN ('all', 'dirty')", name="scope"),
     CheckConstraint("phase IN ('metrics', 'fit', 'classes')", name="phase"),
 )

@@ -13,7 +13,7 @@ from app.classification.engine import Scheme, exclude_evaluation
 from app.classification.events import SchemePublished
 from app.classification.fitting import Fit
 from app.classification.models import breakpoints, recalculation, scheme, scheme_version
-from app.core import audit
+from app.core import audit, work
 from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Conflict, NotFound
 from app.core.events import publish
@@ -21,10 +21,6 @@ from app.core.invalidation import announce
 from app.identity.actor import Actor
 
 DEFINITIONS_LOCK = 0x57A70
-
-
-class Cancelled(Exception):
-    """The recalculation was cancelled before it put anything in force."""
 
 
 async def one_editor_at_a_time(session: WriteSession) -> None:
@@ -112,15 +108,7 @@ async def switch(session: WriteSession, key: str, version: int, *, breakpoints_i
 
 async def _pass_the_switch(session: WriteSession, recalculation_id: UUID) -> Record:
     """Whatever this transaction puts in force is in force once: a successor goes on with the classes."""
-    r = recalculation.c
-    run = await session.first(
-        update(recalculation)
-        .where(r.id == recalculation_id, r.status == "running")
-        .values(phase="classes", position=None)
-        .returning(r.requested_by)
-    )
-    if run is None:
-        raise Cancelled
+    run = await work.keep(session, recalculation, recalculation_id, phase="classes", position=None)
     await exclude_evaluation(session)
     return run
 

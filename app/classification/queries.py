@@ -1,7 +1,6 @@
 """SELECTs over classes, changes and breakpoints. What a person can ask starts from what that one may see."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,17 +8,10 @@ from sqlalchemy import ColumnElement, DateTime, Integer, Text, and_, cast, func,
 from sqlalchemy.dialects.postgresql import JSON, aggregate_order_by
 
 from app.classification.engine import Evaluation
-from app.classification.models import (
-    class_override,
-    customer_class,
-    customer_metrics,
-    recalculation,
-)
+from app.classification.models import class_override, customer_class, customer_metrics
 from app.classification.schemes import published
 from app.core import clock
 from app.core.db import ReadSession, Record
-from app.core.errors import NotFound
-from app.core.http.paging import Page
 from app.customers.document import visible_to
 from app.customers.models import customer
 from app.identity.actor import Actor, Scope
@@ -115,42 +107,6 @@ def as_class(row: Mapping[str, Any], evaluation: Evaluation) -> dict[str, Any]:
         "pending": pending,
         "override": forced if forced["class"] else None,
     }
-
-
-async def one_recalculation(session: ReadSession, recalculation_id: UUID) -> dict[str, Any]:
-    """A recalculation with its progress. Raises `NotFound`."""
-    row = await session.first(select(recalculation).where(recalculation.c.id == recalculation_id))
-    if row is None:
-        raise NotFound("There is no such recalculation")
-    return with_progress(row)
-
-
-async def page_of_recalculations(session: ReadSession, page: Page) -> dict[str, Any]:
-    """A page of recalculations, the latest first."""
-    r = recalculation.c
-    statement = select(recalculation).order_by(r.id.desc()).limit(page.limit + 1)
-    if (after := page.after()) is not None:
-        statement = statement.where(r.id < UUID(after[0]))
-    rows = await session.all(statement)
-    shown = rows[: page.limit]
-    last = [shown[-1]["id"]] if shown else []
-    return {"items": [with_progress(row) for row in shown], "next_cursor": page.next_cursor(rows, last)}
-
-
-def with_progress(row: Record) -> dict[str, Any]:
-    """The row in the shape of long work: two passes over everybody count as one."""
-    total, processed = row["customers"], row["done"] // 2
-    if row["status"] == "completed":
-        processed = total
-    return {**row, "total": total, "processed": processed, "eta": expected_end(row, processed, total)}
-
-
-def expected_end(row: Record, processed: int, total: int) -> datetime | None:
-    """When long work ends if it goes on as it did; None unless it runs and has begun."""
-    if row["status"] != "running" or not processed or row["started_at"] is None:
-        return None
-    so_far: timedelta = clock.now() - row["started_at"]
-    return clock.now() + so_far * (max(total - processed, 0) / processed)
 
 
 async def rfm_grid(session: ReadSession, key: str) -> dict[tuple[int, int], int]:

@@ -4,7 +4,7 @@ from sqlalchemy import ARRAY, Numeric, Text, cast, delete, insert, literal, sele
 
 from app.classification import overrides
 from app.classification.models import class_change, customer_class, segment_member
-from app.classification.recalculations import ONE_AT_A_TIME
+from app.classification.recalculate import ONE_AT_A_TIME
 from app.core import clock
 from app.core.db import WriteSession
 from app.core.jobs import Interrupted, JobContext, alone

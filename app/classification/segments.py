@@ -15,7 +15,7 @@ from app.classification.definitions import IN, PopulationQuantile, SegmentDocume
 from app.classification.engine import Cause, exclude_evaluation
 from app.classification.metrics import MEDIAN_GAP, METRICS
 from app.classification.models import customer_class, recalculation, scheme, scheme_version, segment_member
-from app.core import audit, clock
+from app.core import audit, clock, work
 from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Conflict, FieldError, Invalid, NotFound
 from app.core.http.paging import Page
@@ -195,7 +195,7 @@ def _segments(actor: Actor, permission: str) -> Select[Any]:
         members = members.where(visible_to(actor, permission))
     filling = (
         select(r.id)
-        .where(r.publishes.is_not(None), scheme.c.key == any_(r.schemes), r.status.in_(["queued", "running"]))
+        .where(r.publishes.is_not(None), scheme.c.key == any_(r.schemes), work.under_way(recalculation))
         .order_by(r.id.desc())
         .limit(1)
     )

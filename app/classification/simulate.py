@@ -4,63 +4,41 @@ First what the population decides for the documents, kept in the simulation's ro
 chunk one transaction. A killed worker's successor takes back what lies beyond the last checkpoint and goes on there.
 """
 
-import asyncio
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select
 
-from app.classification import fitting, outcomes, refresh
+from app.classification import fitting, outcomes, refresh, walking
 from app.classification.comparing import Comparison
 from app.classification.engine import Scheme
 from app.classification.models import breakpoints, simulation, simulation_count, simulation_move
 from app.classification.schemes import document_adapter
-from app.core import clock
+from app.core import clock, work
 from app.core.db import Record, WriteSession
-from app.core.errors import Problem
-from app.core.jobs import Hopeless, Interrupted, JobContext, alone
-from app.core.settings import get_settings
-from app.customers.queries import customer_count, keep_all, nth_customer_after
+from app.core.jobs import JobContext, alone
+from app.customers.queries import customer_count, keep_all
 
-CHUNK = 10_000
 ONE_AT_A_TIME = 0x57A7D
-LIVING = ("queued", "running")
-
-
-class _Cancelled(Exception):
-    pass
 
 
 async def run_simulation(context: JobContext) -> None:
     """The job: one simulation at a time in the whole installation."""
-    simulation_id = UUID(context.payload["simulation_id"])
+    simulation_id = work.id_from(simulation, context.payload)
     async with alone(context, ONE_AT_A_TIME):
         run = await _begin(context, simulation_id)
         if run is None:
             return
-        try:
+        with work.carried():
             await _Run(context, run).finish()
-        except _Cancelled:
-            return
-        except Problem as problem:
-            raise Hopeless(problem.detail or problem.title) from problem
 
 
 async def _begin(context: JobContext, simulation_id: UUID) -> Record | None:
     """Take the simulation up where its checkpoint is; None when it has ended."""
-    s = simulation.c
     async with context.database.transaction() as session:
-        run = await session.first(
-            update(simulation)
-            .where(s.id == simulation_id, s.status.in_(LIVING))
-            .values(
-                status="running",
-                started_at=func.coalesce(s.started_at, func.now()),
-                total=await customer_count(session),
-            )
-            .returning(*simulation.columns)
-        )
+        run = await work.begin(session, simulation, simulation_id, total=await customer_count(session))
         if run is not None:
             await _take_back(session, simulation_id, run["position"] or refresh.NOBODY)
     return run
@@ -77,28 +55,17 @@ async def _take_back(session: WriteSession, simulation_id: UUID, position: UUID)
     )
 
 
-async def simulation_died(session: WriteSession, payload: dict[str, Any], reason: str) -> None:
-    """The job is dead: so is the simulation, and it says why."""
-    s = simulation.c
-    await session.execute(
-        update(simulation)
-        .where(s.id == UUID(payload["simulation_id"]), s.status.in_(LIVING))
-        .values(status="failed", error=reason, finished_at=func.now())
-    )
-
-
 class _Run:
     """One simulation on its way through the customers."""
 
     def __init__(self, context: JobContext, run: Record) -> None:
+        self.context = context
         self.database = context.database
-        self.stopping = context.stopping
         self.id: UUID = run["id"]
         self.as_of: datetime = run["as_of"]
         self.refit: bool = run["refit"]
         self.fitted: dict[str, Any] | None = run["breakpoints"]
         self.position: UUID = run["position"] or refresh.NOBODY
-        self.lanes = get_settings().recalculation_lanes
         self.version = _scheme(run, run["version"])
         self.against = None if run["against"] is None else _scheme(run, run["against"])
 
@@ -108,11 +75,9 @@ class _Run:
             self.fitted = await self._fit()
         statement = Comparison(self.version, self.against).statement()
         params = self._params(self.fitted)
-        while chunks := await self._next_chunks():
-            async with asyncio.TaskGroup() as lanes:
-                tasks = [lanes.create_task(self._compare(statement, params, chunk)) for chunk in chunks]
-            self.position = chunks[-1].up_to
-            await self._checkpoint(sum(task.result() for task in tasks))
+        async for step in walking.steps(self.database, self.position, partial(self._compare, statement, params)):
+            processed = simulation.c.processed + sum(step.found)
+            await work.checkpoint(self.context, simulation, self.id, position=step.position, processed=processed)
         await self._end()
 
     async def _fit(self) -> dict[str, Any]:
@@ -129,7 +94,7 @@ class _Run:
             else:
                 fitted[str(each.version)] = await self._newest(each)
         async with self.database.transaction() as session:
-            await session.execute(update(simulation).where(simulation.c.id == self.id).values(breakpoints=fitted))
+            await work.keep(session, simulation, self.id, breakpoints=fitted)
         return fitted
 
     async def _newest(self, each: Scheme) -> Any:
@@ -154,48 +119,18 @@ class _Run:
             "correction": False,
         }
 
-    async def _next_chunks(self) -> list[refresh.Range]:
-        session, chunks, after = self.database.reading(), [], self.position
-        for _ in range(self.lanes):
-            up_to = await nth_customer_after(session, after, CHUNK)
-            if up_to is None:
-                break
-            chunks.append(refresh.Range(after, up_to))
-            after = up_to
-        return chunks
-
     async def _compare(self, statement: Any, params: dict[str, Any], chunk: refresh.Range) -> int:
         async with self.database.transaction() as session:
             await keep_all(session)
             await refresh.plan_for_many(session)
             return int(await session.scalar(statement, params | refresh.scope_params(chunk)))
 
-    async def _checkpoint(self, done: int) -> None:
-        """Keep how far we are; leave when cancelled or when the worker stops."""
-        s = simulation.c
-        async with self.database.transaction() as session:
-            status = await session.scalar(
-                update(simulation)
-                .where(s.id == self.id)
-                .values(position=self.position, processed=s.processed + done)
-                .returning(s.status)
-            )
-        if status != "running":
-            raise _Cancelled
-        if self.stopping.is_set():
-            raise Interrupted
-
     async def _end(self) -> None:
-        s = simulation.c
         async with self.database.transaction() as session:
             against = None if self.against is None else self.against.document
             found = await outcomes.outcome(session, self.id, self.version.document, against)
             await session.execute(delete(simulation_count).where(simulation_count.c.simulation_id == self.id))
-            await session.execute(
-                update(simulation)
-                .where(s.id == self.id, s.status.in_(LIVING))
-                .values(status="completed", outcome=found, finished_at=func.now())
-            )
+            await work.end(session, simulation, self.id, "completed", outcome=found)
 
 
 def _scheme(run: Record, version: int) -> Scheme:

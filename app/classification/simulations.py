@@ -4,16 +4,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, select
 
 from app.classification.models import scheme, scheme_version, simulation, simulation_count, simulation_move
-from app.classification.queries import expected_end
-from app.classification.simulate import LIVING
-from app.core import audit, clock
+from app.core import audit, clock, work
 from app.core.db import ReadSession, Record, WriteSession
-from app.core.errors import Conflict, Invalid, NotFound
+from app.core.errors import Invalid, NotFound
 from app.core.http.paging import Page
-from app.core.jobs import JobContext, enqueue
+from app.core.jobs import JobContext
 from app.identity.actor import Actor, Scope
 
 READ = "simulations:read"
@@ -42,20 +40,17 @@ async def request(
         raise NotFound("There is no such version of a scheme")
     if against is not None and (against == version or against not in documents):
         raise Invalid.at("/body/against", f"{key} has no other version {against}")
-    simulation_id: UUID = await session.scalar(
-        insert(simulation)
-        .values(
-            scheme=key,
-            version=version,
-            against=against,
-            documents={str(number): document for number, document in documents.items()},
-            as_of=as_of or now,
-            refit=refit,
-            requested_by=session.principal,
-        )
-        .returning(simulation.c.id)
+    simulation_id = await work.queue(
+        session,
+        simulation,
+        "simulations.run",
+        scheme=key,
+        version=version,
+        against=against,
+        documents={str(number): document for number, document in documents.items()},
+        as_of=as_of or now,
+        refit=refit,
     )
-    await enqueue(session, "simulations.run", {"simulation_id": str(simulation_id)})
     after = {"scheme": key, "version": version, "against": against, "as_of": as_of, "refit": refit}
     audit.record(session, actor, "simulation.requested", "simulation", simulation_id, after=after)
     return simulation_id
@@ -72,54 +67,33 @@ async def _documents(session: WriteSession, key: str, versions: list[int]) -> di
 
 
 async def cancel(session: WriteSession, actor: Actor, simulation_id: UUID) -> None:
-    """Stop before the next chunk; what it found so far is dropped. Raises `Conflict` when it has ended."""
-    s = simulation.c
-    stopped = await session.scalar(
-        update(simulation)
-        .where(s.id == simulation_id, s.status.in_(LIVING))
-        .values(status="cancelled", finished_at=func.now())
-        .returning(s.id)
-    )
-    if stopped is None:
-        if await session.scalar(select(s.id).where(s.id == simulation_id)) is None:
-            raise NotFound("There is no such simulation")
-        raise Conflict("This simulation has ended")
-    audit.record(session, actor, "simulation.cancelled", "simulation", simulation_id)
+    """Stop before the next chunk; what it found is dropped. Raises `NotFound`, and `Conflict` when it has ended."""
+    await work.cancel(session, actor, simulation, simulation_id)
 
 
 async def one(session: ReadSession, actor: Actor, simulation_id: UUID, permission: str = READ) -> dict[str, Any]:
     """A simulation, its progress and, to whom the permission shows everybody, its outcome. Raises `NotFound`."""
-    row = await session.first(select(simulation).where(simulation.c.id == simulation_id))
-    if row is None:
-        raise NotFound("There is no such simulation")
-    shown = _with_progress(row)
+    shown = _with_progress(await work.read(session, simulation, simulation_id))
     return shown if actor.scope(permission) is Scope.ALL else {**shown, "outcome": None}
 
 
 async def page_of(session: ReadSession, page: Page, key: str | None) -> dict[str, Any]:
     """A page of simulations, the latest first."""
-    s = simulation.c
-    statement = select(*_shown).order_by(s.id.desc()).limit(page.limit + 1)
+    statement = select(*_shown)
     if key is not None:
-        statement = statement.where(s.scheme == key)
-    if (after := page.after(key)) is not None:
-        statement = statement.where(s.id < UUID(after[0]))
-    rows = await session.all(statement)
-    shown = rows[: page.limit]
-    last = [shown[-1]["id"]] if shown else []
-    return {"items": [_with_progress(row) for row in shown], "next_cursor": page.next_cursor(rows, last, key)}
+        statement = statement.where(simulation.c.scheme == key)
+    return await page.latest_first(session, statement, _with_progress, scope=key)
 
 
 def _with_progress(row: Record) -> dict[str, Any]:
-    processed = row["total"] if row["status"] == "completed" else row["processed"]
-    return {**row, "processed": processed, "eta": expected_end(row, processed, row["total"] or 0)}
+    return work.progress(row, row["processed"], row["total"])
 
 
 async def forget_old(context: JobContext) -> None:
     """Delete simulations after a month, each in a transaction of its own; of cancelled ones, what they had found."""
     s = simulation.c
     old = s.created_at < clock.now() - KEPT
-    rows = await context.database.reading().all(select(s.id).where(s.status.notin_(LIVING), old))
+    rows = await context.database.reading().all(select(s.id).where(~work.under_way(simulation), old))
     for row in rows:
         async with context.database.transaction() as session:
             await _forget_moves(session, row["id"])

@@ -12,7 +12,7 @@ from app.classification.metrics import METRICS
 from app.classification.models import recalculation, scheme, scheme_version, simulation, simulation_count
 from app.classification.models import simulation_move as moves
 from app.classification.publishing import check_fits, newest_breakpoints, one_editor_at_a_time, to_publish
-from app.core import audit
+from app.core import audit, work
 from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.http.etag import check_version
@@ -81,7 +81,7 @@ async def remove(session: WriteSession, actor: Actor, key: str, version: int, *,
     if not await session.scalar(select(exists().where(v.scheme == key, v.version != version))):
         raise Conflict(f"This is the only version of {key}; delete the scheme")
     simulated = select(s.id).where(s.scheme == key, s.version == version)
-    if await session.scalar(select(exists(simulated.where(s.status.in_(["queued", "running"]))))):
+    if await session.scalar(select(exists(simulated.where(work.under_way(simulation))))):
         raise Conflict("This draft is being simulated; wait for that, or cancel it")
     for table in (simulation_count, moves):
         await session.execute(delete(table).where(table.c.simulation_id.in_(simulated)))
@@ -106,7 +106,7 @@ async def _draft(session: WriteSession, key: str, version: int, expected: int | 
         raise VersionPublished(f"Version {version} of {key} is {row['status']}; only drafts can be changed")
     check_version(row["edits"], expected)
     r = recalculation.c
-    publishing = exists().where(r.publishes == version, r.schemes.contains([key]), r.status.in_(["queued", "running"]))
+    publishing = exists().where(r.publishes == version, r.schemes.contains([key]), work.under_way(recalculation))
     if await session.scalar(select(publishing)):
         raise VersionPublished(f"Version {version} of {key} is being published")
     return row

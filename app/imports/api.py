@@ -84,9 +84,7 @@ async def start_import(
 @routes.get("", response_model=ImportPage)
 async def list_imports(actor: CanReadImports, session: ReadSession, page: Paging) -> object:
     """Imports, the newest first: your own, or everybody's with the scope all."""
-    rows = await queries.list_imports(session, actor, page)
-    shown = [queries.progress(row) for row in rows[: page.limit]]
-    return {"items": shown, "next_cursor": page.next_cursor(rows, [shown[-1]["id"]] if shown else [])}
+    return await queries.page_of_imports(session, actor, page)
 
 
 @routes.get("/{import_id}", response_model=ImportOut)

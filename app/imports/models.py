@@ -5,7 +5,6 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     ForeignKey,
     Identity,
     Index,
@@ -18,6 +17,7 @@ from sqlalchemy import (
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
 
+from app.core import work
 from app.core.db import metadata
 
 imports = Table(
@@ -33,7 +33,6 @@ imports = Table(
     Column("requested_by", UuidType),
     Column("actor", JSONB, nullable=False, comment="whose rights the import has"),
     Column("job_id", UuidType),
-    Column("status", Text, nullable=False, server_default="queued"),
     Column("phase", Text, nullable=False, server_default="reading"),
     # Counts the starts. A checkpoint names its run, so that a worker that was given up cannot write any more.
     Column("run", Integer, nullable=False, server_default="0"),
@@ -47,11 +46,7 @@ imports = Table(
     Column("total", BigInteger, comment="rows of the file, once it was read to its end"),
     Column("customers_created", BigInteger, nullable=False, server_default="0"),
     Column("changed", BigInteger, nullable=False, server_default="0", comment="records made or altered"),
-    Column("error", Text),
-    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Column("started_at", DateTime(timezone=True)),
-    Column("finished_at", DateTime(timezone=True)),
-    CheckConstraint("status IN ('queued', 'running', 'completed', 'failed', 'cancelled')", name="status"),
+    *work.columns(),
     CheckConstraint("phase IN ('reading', 'merging')", name="phase"),
     Index("ix_import_requested_by", "requested_by", "id"),
 )

@@ -1,12 +1,11 @@
 """SELECTs over imports; whatever is asked starts from what the actor may see."""
 
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, false, select, true
 
-from app.core import clock
+from app.core import work
 from app.core.db import ReadSession, Record
 from app.core.errors import NotFound
 from app.core.http.paging import Page
@@ -55,12 +54,9 @@ async def get_import(session: ReadSession, actor: Actor, import_id: UUID, permis
     return row
 
 
-async def list_imports(session: ReadSession, actor: Actor, page: Page) -> list[Record]:
-    """The newest first."""
-    query = _shown.where(visible_to(actor)).order_by(imports.c.id.desc()).limit(page.limit + 1)
-    if (after := page.after()) is not None:
-        query = query.where(imports.c.id < UUID(after[0]))
-    return await session.all(query)
+async def page_of_imports(session: ReadSession, actor: Actor, page: Page) -> dict[str, Any]:
+    """A page of imports that the actor may see, the newest first."""
+    return await page.latest_first(session, _shown.where(visible_to(actor)), progress)
 
 
 async def list_errors(session: ReadSession, import_id: UUID, page: Page) -> list[Record]:
@@ -78,22 +74,11 @@ async def list_errors(session: ReadSession, import_id: UUID, page: Page) -> list
 
 def progress(row: Record) -> dict[str, Any]:
     """The import's row with what follows from it. `total` and `eta` are estimates until the file is read."""
-    shown = dict(row)
-    shown["processed"] = row["accepted"] + row["rejected"] + row["skipped"]
-    if row["total"] is None and row["bytes_read"]:
-        shown["total"] = row["rows_read"] * row["size"] // row["bytes_read"]
-    shown["eta"] = _eta(row, shown["processed"])
-    return shown
-
-
-def _eta(row: Record, processed: int) -> datetime | None:
-    if row["status"] != "running" or not row["size"]:
-        return None
-    read = row["bytes_read"] / row["size"]
-    merged = processed / row["total"] if row["total"] else 0.0
-    done: float = READING * read + (1 - READING) * merged
-    if done < MEASURABLE:
-        return None
-    now = clock.now()
-    elapsed: timedelta = now - row["started_at"]
-    return now + elapsed * ((1 - done) / done)
+    processed, total = row["accepted"] + row["rejected"] + row["skipped"], row["total"]
+    read = row["bytes_read"] / row["size"] if row["size"] else 0
+    merged = processed / total if total else 0
+    share = READING * read + (1 - READING) * merged
+    if total is None and row["bytes_read"]:
+        total = row["rows_read"] * row["size"] // row["bytes_read"]
+    eta = work.expected_end(row, share if share >= MEASURABLE else 0)
+    return {**row, "processed": processed, "total": total, "eta": eta}

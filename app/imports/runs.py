@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 
-from app.core import audit
+from app.core import audit, work
 from app.core.db import Database, Record, WriteSession
 from app.core.events import publish
 from app.core.jobs import progressed
@@ -20,12 +20,6 @@ from app.imports.events import ImportCompleted
 from app.imports.kinds import ImportKind, Rejection
 from app.imports.models import import_error, imports
 from app.imports.plan import Plan
-
-OPEN = ("queued", "running")
-
-
-class Lost(Exception):
-    """The import was cancelled, or another worker runs it."""
 
 
 @dataclass(slots=True)
@@ -50,16 +44,7 @@ class Run:
     async def begin(cls, database: Database, import_id: UUID, *, correlation_id: str | None) -> Self | None:
         """Take the import over; None when it has ended, and then nothing of its file is left."""
         async with database.transaction(correlation_id=correlation_id) as session:
-            row = await session.first(
-                update(imports)
-                .where(imports.c.id == import_id, imports.c.status.in_(OPEN))
-                .values(
-                    status="running",
-                    run=imports.c.run + 1,
-                    started_at=func.coalesce(imports.c.started_at, func.now()),
-                )
-                .returning(imports)
-            )
+            row = await work.begin(session, imports, import_id, run=imports.c.run + 1)
             if row is None:
                 await clean(session, import_id)
                 return None
@@ -82,10 +67,8 @@ class Run:
         )
 
     async def checkpoint(self, session: WriteSession, **values: Any) -> None:
-        """Write down how far the import is, in the transaction that brought it there. Raises `Lost`."""
-        mine = (imports.c.id == self.id, imports.c.run == self.run, imports.c.status == "running")
-        if not await session.execute(update(imports).where(*mine).values(**values)):
-            raise Lost
+        """Write down how far the import is, in the transaction that brought it there. Raises `Cancelled`."""
+        await work.keep(session, imports, self.id, imports.c.run == self.run, **values)
         if self.job_id is not None:
             await progressed(session, self.job_id)
 
@@ -151,8 +134,7 @@ async def clean(session: WriteSession, import_id: UUID) -> None:
 async def clean_if_ended(database: Database, import_id: UUID) -> None:
     """Clean up after an import that was cancelled while it ran; leave one that another worker runs."""
     async with database.transaction() as session:
-        ended = imports.c.status.not_in(OPEN)
-        if await session.scalar(select(imports.c.id).where(imports.c.id == import_id, ended)):
+        if await session.scalar(select(imports.c.id).where(imports.c.id == import_id, ~work.under_way(imports))):
             await clean(session, import_id)
 
 
@@ -182,10 +164,5 @@ def actor_of(row: Record) -> Actor:
 
 async def give_up(session: WriteSession, import_id: UUID, reason: str) -> None:
     """The job of an import is dead: say so, and let the file go. What was merged stays."""
-    given_up = await session.execute(
-        update(imports)
-        .where(imports.c.id == import_id, imports.c.status.in_(OPEN))
-        .values(status="failed", error=f"The import was given up: {reason}", finished_at=func.now())
-    )
-    if given_up:
+    if await work.end(session, imports, import_id, "failed", error=f"The import was given up: {reason}"):
         await clean(session, import_id)

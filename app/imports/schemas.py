@@ -1,24 +1,17 @@
 """Requests and answers of imports."""
 
-from datetime import datetime
-from typing import Literal
-from uuid import UUID
-
 from pydantic import Field
 
 from app.core.bounds import Count, Out
+from app.core.work import WorkOut
 
-Status = Literal["queued", "running", "completed", "failed", "cancelled"]
 
-
-class ImportOut(Out):
+class ImportOut(WorkOut):
     """An import and how far it is. The file's rows are read first (`rows_read`), then merged (`processed`)."""
 
-    id: UUID
     kind: str
     file_name: str | None
     dry_run: bool
-    status: Status
     rows_read: Count
     processed: Count = Field(description="accepted, rejected and skipped rows together")
     accepted: Count
@@ -27,11 +20,6 @@ class ImportOut(Out):
     total: Count | None = Field(description="rows of the file; an estimate while it is being read")
     customers_created: Count
     changed: Count = Field(description="records that were made or altered")
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    eta: datetime | None
-    error: str | None
 
 
 class ImportPage(Out):

@@ -6,9 +6,9 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import func, insert, update
+from sqlalchemy import insert, update
 
-from app.core import audit, jobs
+from app.core import audit, jobs, work
 from app.core.db import WriteSession
 from app.core.errors import Conflict, Forbidden, Invalid
 from app.core.settings import get_settings
@@ -17,7 +17,7 @@ from app.imports import formats, kinds, plan, queries, storage
 from app.imports.formats import FileError
 from app.imports.kinds import ImportKind, Options
 from app.imports.models import imports
-from app.imports.runs import OPEN, actor_as_json
+from app.imports.runs import actor_as_json
 
 JOB = "imports.run"
 WRITE = "imports:write"
@@ -100,12 +100,7 @@ async def start(session: WriteSession, actor: Actor, upload: Upload, order: Orde
 async def cancel(session: WriteSession, actor: Actor, import_id: UUID) -> None:
     """Stop the import at its next checkpoint; its worker deletes the file. Raises `ImportEnded`."""
     await queries.get_import(session, actor, import_id, WRITE)
-    cancelled = await session.execute(
-        update(imports)
-        .where(imports.c.id == import_id, imports.c.status.in_(OPEN))
-        .values(status="cancelled", finished_at=func.now())
-    )
-    if not cancelled:
+    if not await work.end(session, imports, import_id, "cancelled"):
         raise ImportEnded
     audit.record(session, actor, "import.cancelled", "import", import_id)
 

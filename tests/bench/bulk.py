@@ -21,6 +21,7 @@ from app.core import clock
 from app.core.db import Database
 from app.core.jobs import Worker
 from app.core.settings import get_settings
+from app.core.work import UNDER_WAY
 from app.identity.actor import SYSTEM
 from tests.bench import data, floors
 from tests.bench.data import Size
@@ -152,7 +153,7 @@ async def _import(api: str, token: str, path: Path, worker: "subprocess.Popen[st
         address = answer.headers["location"]
         while True:
             row = (await client.get(address)).raise_for_status().json()
-            if row["status"] not in ("queued", "running"):
+            if row["status"] not in UNDER_WAY:
                 break
             if worker.poll() is not None:
                 raise RuntimeError(f"the worker ended with {worker.returncode}")

@@ -13,16 +13,16 @@ from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from app import features
-from app.classification import schemes
+from app.classification import schemes, walking
 from app.classification.metrics import PREDICTED
 from app.classification.predictions import estimates, requests, run
-from app.core import invalidation
+from app.core import invalidation, work
 from app.core.db import Database
 from app.core.jobs import Interrupted, JobContext
 from tests.classification.population import RunJobs, recalculate
@@ -346,15 +346,15 @@ async def test_a_prediction_says_how_far_it_is(
     queued = await read(admin, path)
     assert (queued["status"], queued["processed"], queued["total"]) == ("queued", 0, None)
     assert {queued[name] for name in ("estimable", "reason", "population", "bg_nbd", "gamma_gamma", "eta")} == {None}
-    monkeypatch.setattr(run, "CHUNK", 100)
+    monkeypatch.setattr(walking, "CHUNK", 100)
     seen: list[Any] = []
-    keep = run._Run._checkpoint
+    keep = work.checkpoint
 
-    async def look(job: Any, position: UUID | None) -> None:
-        await keep(job, position)
+    async def look(*given: Any, **values: Any) -> None:
+        await keep(*given, **values)
         seen.append(await read(admin, path))
 
-    monkeypatch.setattr(run._Run, "_checkpoint", look)
+    monkeypatch.setattr(work, "checkpoint", look)
     await run_jobs()
     assert {each["status"] for each in seen} == {"running"}
     processed = [each["processed"] for each in seen]
@@ -395,19 +395,19 @@ async def test_one_that_is_cancelled_stops_at_its_next_chunk(
     at: int,
     some: bool,
 ) -> None:
-    monkeypatch.setattr(run, "CHUNK", 100)
+    monkeypatch.setattr(walking, "CHUNK", 100)
     path = await ask(admin)
-    keep = run._Run._checkpoint
+    keep = work.checkpoint
     chunks = 0
 
-    async def cancel_in_between(job: Any, position: UUID | None) -> None:
+    async def cancel_in_between(*given: Any, **values: Any) -> None:
         nonlocal chunks
         chunks += 1
         if chunks == at:
             assert (await admin.post(f"{path}/cancel")).status_code == 200
-        await keep(job, position)
+        await keep(*given, **values)
 
-    monkeypatch.setattr(run._Run, "_checkpoint", cancel_in_between)
+    monkeypatch.setattr(work, "checkpoint", cancel_in_between)
     await run_jobs()
     assert (await read(admin, path))["status"] == "cancelled"
     assert chunks == at
@@ -429,20 +429,20 @@ async def test_an_interrupted_prediction_goes_on_where_it_ended(
     expected = await written(database)
     async with database.connection() as connection:
         await connection.execute("UPDATE customer_metrics SET probability_alive = NULL, expected_purchases_365d = 0")
-    monkeypatch.setattr(run, "CHUNK", 100)
+    monkeypatch.setattr(walking, "CHUNK", 100)
     path = await ask(admin)
     context = JobContext(database, {"prediction_id": path.rsplit("/", 1)[-1]}, None, asyncio.Event())
-    keep = run._Run._checkpoint
+    keep = work.checkpoint
     chunks = 0
 
-    async def stop_in_between(job: Any, position: UUID | None) -> None:
+    async def stop_in_between(*given: Any, **values: Any) -> None:
         nonlocal chunks
         chunks += 1
         if chunks == at:
             context.stopping.set()
-        await keep(job, position)
+        await keep(*given, **values)
 
-    monkeypatch.setattr(run._Run, "_checkpoint", stop_in_between)
+    monkeypatch.setattr(work, "checkpoint", stop_in_between)
     with pytest.raises(Interrupted):
         await run.run_prediction(context)
     halfway = await read(admin, path)
@@ -482,8 +482,8 @@ async def test_a_worker_that_stops_does_not_wait_for_the_fit(
 
 
 WORKER = """
-from app.classification.predictions import run
-run.CHUNK = 4
+from app.classification import walking
+walking.CHUNK = 4
 from app.cli import cli
 cli(["worker"])
 """

@@ -13,7 +13,9 @@ import httpx
 import pytest
 
 from app import features
-from app.classification import presets, recalculations
+from app.classification import presets, walking
+from app.classification.recalculate import _Run
+from app.core import work
 from app.core.db import Database
 from app.core.jobs import Hopeless, Worker
 from tests.classification.population import NOON, RunJobs, add, classes, recalculate
@@ -103,15 +105,15 @@ async def test_a_recalculation_says_how_far_it_is(
     assert (queued["status"], queued["processed"], queued["total"]) == ("queued", 0, None)
     assert (queued["schemes"], queued["scope"], queued["cause"], queued["refit"]) == (["abc"], "all", "refit", True)
     assert [queued[name] for name in ("started_at", "finished_at", "eta", "error")] == [None] * 4
-    monkeypatch.setattr(recalculations, "CHUNK", 1)
+    monkeypatch.setattr(walking, "CHUNK", 1)
     seen: list[Any] = []
-    keep = recalculations._Run._checkpoint
+    keep = work.checkpoint
 
-    async def look(run: Any, done: int, changed: int) -> None:
-        await keep(run, done, changed)
+    async def look(*given: Any, **values: Any) -> None:
+        await keep(*given, **values)
         seen.append(await read(admin, path))
 
-    monkeypatch.setattr(recalculations._Run, "_checkpoint", look)
+    monkeypatch.setattr(work, "checkpoint", look)
     await run_jobs()
     assert {each["status"] for each in seen} == {"running"}
     assert {each["phase"] for each in seen} == {"metrics", "classes"}
@@ -154,10 +156,10 @@ async def test_one_that_is_cancelled_stops_before_its_next_chunk(
     await recalculate(admin, run_jobs, refit=True)
     async with database.connection() as connection:
         await connection.execute("UPDATE purchase SET amount = amount * 100, base_amount = base_amount * 100")
-    monkeypatch.setattr(recalculations, "CHUNK", 2)
+    monkeypatch.setattr(walking, "CHUNK", 2)
     monkeypatch.setenv("STRATA_RECALCULATION_LANES", "1")
     path = await ask(admin)
-    classify = recalculations._Run._classify
+    classify = _Run._classify
     chunks = 0
 
     async def cancel_at_the_second(run: Any, *given: Any) -> int:
@@ -167,7 +169,7 @@ async def test_one_that_is_cancelled_stops_before_its_next_chunk(
             assert (await admin.post(f"{path}/cancel")).status_code == 200
         return await classify(run, *given)
 
-    monkeypatch.setattr(recalculations._Run, "_classify", cancel_at_the_second)
+    monkeypatch.setattr(_Run, "_classify", cancel_at_the_second)
     await run_jobs()
     ended = await read(admin, path)
     assert (ended["status"], chunks < 6) == ("cancelled", True)
@@ -176,8 +178,8 @@ async def test_one_that_is_cancelled_stops_before_its_next_chunk(
 
 
 WORKER = """
-from app.classification import presets, recalculations
-recalculations.CHUNK = 1
+from app.classification import presets, walking
+walking.CHUNK = 1
 from app.cli import cli
 cli(["worker"])
 """
@@ -303,13 +305,13 @@ async def test_only_one_recalculation_runs_at_a_time(
 ) -> None:
     await customers(database, 5)
     paths = [await ask(admin, refit=True) for _ in range(3)]
-    finish, running = recalculations._Run.finish, []
+    finish, running = _Run.finish, []
 
     async def counted(run: Any) -> None:
         running.append(await value(database, "SELECT count(*) FROM recalculation WHERE status = 'running'"))
         await finish(run)
 
-    monkeypatch.setattr(recalculations._Run, "finish", counted)
+    monkeypatch.setattr(_Run, "finish", counted)
     await run_jobs()
     assert running == [1, 1, 1]
     assert {(await read(admin, path))["status"] for path in paths} == {"completed"}
@@ -324,7 +326,7 @@ async def test_a_dead_job_fails_its_recalculation_with_the_reason(
     async def hopeless(run: Any) -> None:
         raise Hopeless("the ink has run out")
 
-    monkeypatch.setattr(recalculations._Run, "finish", hopeless)
+    monkeypatch.setattr(_Run, "finish", hopeless)
     worker = Worker(database, features.JOBS, [], concurrency=1, dead_letters=features.DEAD_LETTERS)
     await worker.drain()
     ended = await read(admin, path)

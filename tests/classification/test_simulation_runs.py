@@ -16,7 +16,8 @@ import pytest
 import pytest_asyncio
 
 from app import features
-from app.classification import movers, simulate, simulations
+from app.classification import movers, simulate, simulations, walking
+from app.core import work
 from app.core.db import Database
 from app.core.jobs import Hopeless, JobContext, Worker
 from tests.classification.population import NOON, RunJobs, recalculate
@@ -51,15 +52,15 @@ async def test_a_simulation_says_how_far_it_is(
     path = await ask(admin, "abc")
     queued = (await admin.get(path)).json()
     assert (queued["status"], queued["processed"], queued["total"], queued["outcome"]) == ("queued", 0, None, None)
-    monkeypatch.setattr(simulate, "CHUNK", 7)
+    monkeypatch.setattr(walking, "CHUNK", 7)
     seen: list[Any] = []
-    keep = simulate._Run._checkpoint
+    keep = work.checkpoint
 
-    async def look(run: Any, done: int) -> None:
-        await keep(run, done)
+    async def look(*given: Any, **values: Any) -> None:
+        await keep(*given, **values)
         seen.append((await admin.get(path)).json())
 
-    monkeypatch.setattr(simulate._Run, "_checkpoint", look)
+    monkeypatch.setattr(work, "checkpoint", look)
     await run_jobs()
     assert [each["processed"] for each in seen] == [14, 28, 42, 56, 60]
     for each in seen:
@@ -82,17 +83,17 @@ async def test_what_a_killed_worker_had_done_beyond_its_checkpoint_is_not_counte
 ) -> None:
     whole = await simulated(admin, run_jobs, "abc")
     path = await ask(admin, "abc")
-    monkeypatch.setattr(simulate, "CHUNK", 7)
-    keep, checkpoints = simulate._Run._checkpoint, 0
+    monkeypatch.setattr(walking, "CHUNK", 7)
+    keep, checkpoints = work.checkpoint, 0
 
-    async def killed(run: Any, done: int) -> None:
+    async def killed(*given: Any, **values: Any) -> None:
         nonlocal checkpoints
         checkpoints += 1
         if checkpoints == 3:
             raise _Killed
-        await keep(run, done)
+        await keep(*given, **values)
 
-    monkeypatch.setattr(simulate._Run, "_checkpoint", killed)
+    monkeypatch.setattr(work, "checkpoint", killed)
     with pytest.raises(_Killed):
         await simulate.run_simulation(await context(database, path))
     left = (await admin.get(path)).json()
@@ -102,7 +103,7 @@ async def test_what_a_killed_worker_had_done_beyond_its_checkpoint_is_not_counte
     # The next chunks begin elsewhere than those before the kill.
     gone = drafted[30]
     assert (await admin.delete(f"/v1/customers/{gone}")).status_code == 204
-    monkeypatch.setattr(simulate._Run, "_checkpoint", keep)
+    monkeypatch.setattr(work, "checkpoint", keep)
     await run_jobs()
     ended = (await admin.get(path)).json()
     assert (ended["status"], ended["outcome"]["customers"]) == ("completed", 59)
@@ -124,8 +125,8 @@ async def _movers(client: httpx.AsyncClient, path: str, **query: Any) -> list[An
 
 
 WORKER = """
-from app.classification import simulate
-simulate.CHUNK = 1
+from app.classification import walking
+walking.CHUNK = 1
 from app.cli import cli
 cli(["worker"])
 """
@@ -178,17 +179,17 @@ async def test_a_cancelled_simulation_keeps_nothing(
     queued, path = await ask(admin, "abc"), await ask(admin, "abc")
     assert (await admin.post(f"{queued}/cancel")).json()["status"] == "cancelled"
     assert (await admin.post(f"{queued}/cancel")).status_code == 409
-    monkeypatch.setattr(simulate, "CHUNK", 7)
-    keep, checkpoints = simulate._Run._checkpoint, 0
+    monkeypatch.setattr(walking, "CHUNK", 7)
+    keep, checkpoints = work.checkpoint, 0
 
-    async def cancel(run: Any, done: int) -> None:
+    async def cancel(*given: Any, **values: Any) -> None:
         nonlocal checkpoints
         checkpoints += 1
         if checkpoints == 2:
             assert (await admin.post(f"{path}/cancel")).status_code == 200
-        await keep(run, done)
+        await keep(*given, **values)
 
-    monkeypatch.setattr(simulate._Run, "_checkpoint", cancel)
+    monkeypatch.setattr(work, "checkpoint", cancel)
     await run_jobs()
     ended = (await admin.get(path)).json()
     assert (ended["status"], ended["outcome"], checkpoints) == ("cancelled", None, 2)

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from app.classification import outcomes, simulate
+from app.classification import outcomes, walking
 from app.core.db import Database
 from tests.classification.population import NOON, RunJobs, add, recalculate
 from tests.classification.simulating import (
@@ -71,7 +71,7 @@ async def test_what_is_simulated_is_what_publishing_brings(
     owners = await owned(database, make_user, await population(database), 4)
     await recalculate(admin, run_jobs, refit=True)
     await draft(admin, key, **CHANGES[key])
-    monkeypatch.setattr(simulate, "CHUNK", chunk)
+    monkeypatch.setattr(walking, "CHUNK", chunk)
     now, money = await standing(database, key), await worth(database)
     found = await simulated(admin, run_jobs, key)
     assert (found["processed"], found["total"], found["eta"]) == (60, 60, None)

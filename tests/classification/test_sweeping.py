@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.classification import recalculations, refresh, schemes, sweep
+from app.classification import refresh, schemes, sweep
 from app.classification.engine import Cause, evaluate
 from app.classification.schemes import published
 from app.core import clock, invalidation
@@ -199,7 +199,7 @@ async def test_a_scheme_that_fails_for_a_customer_costs_nobody_a_purchase(
         return await evaluate(session, evaluation, *given, **named)
 
     monkeypatch.setattr(schemes, "evaluate", failing)
-    monkeypatch.setattr(recalculations, "evaluate", failing)
+    monkeypatch.setattr("app.classification.recalculate.evaluate", failing)
     answer = await admin.post(
         f"/v1/customers/{customer}/purchases", json={"occurred_at": NOON.isoformat(), "amount": "99"}
     )

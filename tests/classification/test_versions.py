@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from app import features
-from app.classification import presets, publishing, recalculations
+from app.classification import presets, publishing, walking
 from app.classification.engine import evaluate
+from app.classification.recalculate import _Run
 from app.core.db import Database
 from app.core.jobs import Interrupted
 from tests.classification.population import NOON, RunJobs, add, classes, recalculate
@@ -242,10 +243,10 @@ async def test_schemes_that_read_the_published_one_follow_it(
 
 
 POINTS = {
-    "when it has fitted": (recalculations._Run, "_fitted"),
+    "when it has fitted": (_Run, "_fitted"),
     "within the switch": (publishing, "switch"),
-    "after the switch": (recalculations._Run, "_publish"),
-    "among the classes": (recalculations._Run, "_classify"),
+    "after the switch": (_Run, "_publish"),
+    "among the classes": (_Run, "_classify"),
 }
 
 
@@ -255,7 +256,7 @@ async def test_a_publication_interrupted_anywhere_is_carried_to_its_end_once(
 ) -> None:
     await people(database, admin, run_jobs)
     await draft(admin, "abc", ABC)
-    monkeypatch.setattr(recalculations, "CHUNK", 2)
+    monkeypatch.setattr(walking, "CHUNK", 2)
     owner, name = POINTS[point]
     carry_on, interrupted = getattr(owner, name), []
 
@@ -287,7 +288,7 @@ async def test_a_publication_can_be_cancelled_until_it_is_in_force(
     await people(database, admin, run_jobs)
     await draft(admin, "abc", ABC)
     before = await counts(admin, "abc")
-    fitted, classify = recalculations._Run._fitted, recalculations._Run._classify
+    fitted, classify = _Run._fitted, _Run._classify
     answers: list[int] = []
     asked: list[str] = []
 
@@ -302,14 +303,14 @@ async def test_a_publication_can_be_cancelled_until_it_is_in_force(
         await cancel()
         return await classify(run, *given)
 
-    monkeypatch.setattr(recalculations._Run, "_fitted", fitting)
+    monkeypatch.setattr(_Run, "_fitted", fitting)
     asked.append((await admin.post("/v1/schemes/abc/versions/2/publish", json={})).headers["location"])
     await run_jobs()
     assert (await admin.get(asked[0])).json()["status"] == "cancelled"
     assert await statuses(admin, "abc") == {2: "draft", 1: "published"}
     assert await counts(admin, "abc") == before
-    monkeypatch.setattr(recalculations._Run, "_fitted", fitted)
-    monkeypatch.setattr(recalculations._Run, "_classify", classifying)
+    monkeypatch.setattr(_Run, "_fitted", fitted)
+    monkeypatch.setattr(_Run, "_classify", classifying)
     asked.append((await admin.post("/v1/schemes/abc/versions/2/publish", json={})).headers["location"])
     await run_jobs()
     assert (answers[0], set(answers[1:])) == (200, {409})
@@ -445,14 +446,14 @@ async def test_a_scheme_that_the_database_cannot_evaluate_does_not_stop_the_othe
     await scheme(admin, "reader", READER)
     await publish(admin, run_jobs, "reader", 1)
     await value(database, "UPDATE purchase SET amount = amount * 3, base_amount = base_amount * 3")
-    monkeypatch.setattr(recalculations, "CHUNK", 3)
+    monkeypatch.setattr(walking, "CHUNK", 3)
 
     async def failing(session: Any, evaluation: Any, *given: Any, **named: Any) -> Any:
         if any(each.key == "size" for each in evaluation.schemes):
             raise asyncpg.NumericValueOutOfRangeError("numeric field overflow")
         return await evaluate(session, evaluation, *given, **named)
 
-    monkeypatch.setattr(recalculations, "evaluate", failing)
+    monkeypatch.setattr("app.classification.recalculate.evaluate", failing)
     stood = await counts(admin, "size")
     assert (await recalculate(admin, run_jobs, refit=True))["changed"] >= 0
     for key, reason in (("size", "outside what"), ("reader", "uses size, which cannot be evaluated")):
@@ -465,7 +466,7 @@ async def test_a_scheme_that_the_database_cannot_evaluate_does_not_stop_the_othe
         assert by_name.json()["total"] == number
         assert (await admin.post("/v1/customers/search", json=asked)).json()["total"] == number
     assert (await admin.get("/v1/schemes/abc")).json()["error"] is None
-    monkeypatch.setattr(recalculations, "evaluate", evaluate)
+    monkeypatch.setattr("app.classification.recalculate.evaluate", evaluate)
     await recalculate(admin, run_jobs)
     for key in ("size", "reader"):
         shown = (await admin.get(f"/v1/schemes/{key}")).json()

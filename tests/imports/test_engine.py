@@ -13,6 +13,7 @@ import pytest
 
 from app.core.db import Database
 from app.core.jobs import Interrupted, JobContext
+from app.core.work import Cancelled
 from app.imports import engine, handlers, runs
 from tests.conftest import RunJobs
 from tests.imports.sending import counts, csv_of, errors, shown, started
@@ -188,7 +189,7 @@ async def test_a_worker_that_was_given_up_cannot_write_any_more(admin: httpx.Asy
     successor = await runs.Run.begin(database, import_id, correlation_id=None)
     assert frozen is not None
     assert successor is not None
-    with pytest.raises(runs.Lost):
+    with pytest.raises(Cancelled):
         await engine.run_import(_context(database, str(import_id)), frozen)
     assert (await _row(database, str(import_id)))["rows_read"] == 0
     await engine.run_import(_context(database, str(import_id)), successor)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Response
 
-from app.classification import queries, versions
+from app.classification import recalculations, versions
 from app.classification.schemas.recalculations import RecalculationOut
 from app.classification.schemas.simulations import VersionNumber
 from app.classification.schemas.versions import PublishIn, VersionIn, VersionOut, VersionPage
@@ -97,4 +97,4 @@ async def publish_version(
     expected = etag.expected_version(if_match)
     recalculation_id: UUID = await versions.publish(session, actor, key, n, refit=body.refit, expected=expected)
     response.headers["location"] = f"/v1/recalculations/{recalculation_id}"
-    return await queries.one_recalculation(session, recalculation_id)
+    return await recalculations.one(session, recalculation_id)

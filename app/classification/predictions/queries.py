@@ -7,47 +7,26 @@ from sqlalchemy import select
 
 from app.classification.metrics import PREDICTED
 from app.classification.models import prediction
-from app.classification.queries import expected_end
-from app.core import clock
+from app.core import clock, work
 from app.core.db import ReadSession, Record
-from app.core.errors import NotFound
 from app.core.http.paging import Page
 
 
 async def one_prediction(session: ReadSession, prediction_id: UUID) -> dict[str, Any]:
     """A prediction with its progress. Raises `NotFound`."""
-    row = await session.first(select(prediction).where(prediction.c.id == prediction_id))
-    if row is None:
-        raise NotFound("There is no such prediction")
-    return _readable(row)
+    return _readable(await work.read(session, prediction, prediction_id))
 
 
 async def page_of_predictions(session: ReadSession, page: Page) -> dict[str, Any]:
     """A page of predictions, the latest first."""
-    p = prediction.c
-    statement = select(prediction).order_by(p.id.desc()).limit(page.limit + 1)
-    if (after := page.after()) is not None:
-        statement = statement.where(p.id < UUID(after[0]))
-    rows = await session.all(statement)
-    shown = rows[: page.limit]
-    last = [shown[-1]["id"]] if shown else []
-    return {"items": [_readable(row) for row in shown], "next_cursor": page.next_cursor(rows, last)}
+    return await page.latest_first(session, select(prediction), _readable)
 
 
 def _readable(row: Record) -> dict[str, Any]:
-    """The row in the shape of long work: reading everybody and writing everybody are two passes that count as one."""
-    total, processed = row["total"], row["processed"] // 2
-    if row["status"] == "completed":
-        processed = total
+    # Reading everybody and writing everybody are two passes that count as one.
+    shown = work.progress(row, row["processed"] // 2, row["total"])
     models = {name: _flat(found) for name, found in (row["parameters"] or {}).items()}
-    return {
-        "bg_nbd": None,
-        "gamma_gamma": None,
-        **row,
-        **models,
-        "processed": processed,
-        "eta": expected_end(row, processed, total),
-    }
+    return {"bg_nbd": None, "gamma_gamma": None, **shown, **models}
 
 
 def _flat(found: dict[str, Any] | None) -> dict[str, Any] | None:

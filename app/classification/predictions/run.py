@@ -5,8 +5,7 @@ the parameters that are kept once they are found, from the last customer written
 """
 
 import asyncio
-from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from math import isnan
@@ -19,63 +18,33 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.types import TypeEngine
 
-from app.classification import recalculations, refresh
+from app.classification import recalculate, recalculations, refresh, walking
 from app.classification.metrics import PREDICTED
 from app.classification.models import customer_metrics, dirty_customer, prediction
 from app.classification.predictions import requests
 from app.classification.refresh import AS_OF, AS_OF_DAY, within
-from app.core import clock
-from app.core.db import Prepared, Record, WriteSession
+from app.core import clock, work
+from app.core.db import Prepared, Record
 from app.core.jobs import Hopeless, Interrupted, JobContext, alone
-from app.customers.queries import customer_count, keep_all, nth_customer_after
+from app.customers.queries import customer_count, keep_all
 from app.purchases.repeats import repeat_purchases
 
-CHUNK = 10_000
 MISSING = "prediction needs the extra strata[predict]"
 _ESTIMATES = "app.classification.predictions.estimates"
 
 
-class _Cancelled(Exception):
-    pass
-
-
 async def run_prediction(context: JobContext) -> None:
     """The job: fit, unless the parameters are kept already, and write."""
-    prediction_id = UUID(context.payload["prediction_id"])
+    prediction_id, p = work.id_from(prediction, context.payload), prediction.c
     async with context.database.transaction() as session:
-        p = prediction.c
-        run = await session.first(
-            update(prediction)
-            .where(p.id == prediction_id, p.status.in_(requests.UNDER_WAY))
-            .values(
-                status="running",
-                started_at=func.coalesce(p.started_at, func.now()),
-                total=await customer_count(session),
-                processed=case((p.estimable.is_(None), 0), else_=p.processed),
-            )
-            .returning(*prediction.columns)
-        )
+        total, processed = await customer_count(session), case((p.estimable.is_(None), 0), else_=p.processed)
+        run = await work.begin(session, prediction, prediction_id, total=total, processed=processed)
     if run is None:
         return
     if find_spec("numpy") is None or find_spec("scipy") is None:
         raise Hopeless(MISSING)
-    with suppress(_Cancelled):
+    with work.carried():
         await _Run(context, run).finish()
-
-
-async def prediction_died(session: WriteSession, payload: dict[str, Any], reason: str) -> None:
-    """The job is dead: so is the prediction, and it says why."""
-    await _end(session, UUID(payload["prediction_id"]), "failed", reason)
-
-
-async def _end(session: WriteSession, prediction_id: UUID, status: str, error: str | None) -> bool:
-    p = prediction.c
-    ended = await session.execute(
-        update(prediction)
-        .where(p.id == prediction_id, p.status.in_(requests.UNDER_WAY))
-        .values(status=status, error=error, finished_at=func.now())
-    )
-    return bool(ended)
 
 
 @lru_cache
@@ -141,7 +110,7 @@ class _Run:
         self.id: UUID = run["id"]
         self.estimable: bool | None = run["estimable"]
         self.parameters: dict[str, Any] | None = run["parameters"]
-        self.position: UUID | None = run["position"]
+        self.position: UUID = run["position"] or refresh.NOBODY
         self.up_to = {"as_of": run["as_of"], "as_of_day": clock.business_day(run["as_of"])}
 
     async def finish(self) -> None:
@@ -152,38 +121,41 @@ class _Run:
             await self._fit()
         marking = await requests.read_by_a_scheme(self.database.reading())
         # A recalculation writes the same rows, and only over the revision that it has compared.
-        async with alone(self.context, recalculations.ONE_AT_A_TIME):
+        async with alone(self.context, recalculate.ONE_AT_A_TIME):
             await self._write(marking=marking)
         async with self.database.transaction(correlation_id=self.context.correlation_id) as session:
-            if await _end(session, self.id, "completed", None) and marking:
+            if await work.end(session, prediction, self.id, "completed") and marking:
                 await recalculations.enqueue_after_prediction(session)
 
     async def _fit(self) -> None:
         from app.classification.predictions.estimates import Histories, estimate
 
-        parts, position = [Histories.of([])], refresh.NOBODY
-        while (chunk := await self._next_chunk(position)) is not None:
-            parts.append(Histories.of(await self._read(_alike(), chunk)))
-            position = chunk.up_to
-            await self._checkpoint(None)
+        parts = [Histories.of([])]
+        async for step in walking.steps(self.database, refresh.NOBODY, partial(self._read, _alike()), lanes=1):
+            parts += map(Histories.of, step.found)
+            await self._checkpoint(step.size, None)
         everybody = Histories.together(parts)
         found = await asyncio.to_thread(estimate, everybody, check=self._check)
         self.estimable, self.parameters = found.reason is None, found.document()
-        await self._keep(
-            estimable=self.estimable,
-            reason=found.reason or found.value_reason,
-            population=int(everybody.customers.sum()),
-            parameters=self.parameters,
-            processed=prediction.c.total,
-        )
+        async with self.database.transaction() as session:
+            await work.keep(
+                session,
+                prediction,
+                self.id,
+                estimable=self.estimable,
+                reason=found.reason or found.value_reason,
+                population=int(everybody.customers.sum()),
+                parameters=self.parameters,
+                processed=prediction.c.total,
+            )
 
     async def _write(self, *, marking: bool) -> None:
         from app.classification.predictions.estimates import Histories, Model
 
         assert self.parameters is not None
         model = Model(self.parameters)
-        position = self.position or refresh.NOBODY
-        while (chunk := await self._next_chunk(position)) is not None:
+
+        async def write(chunk: refresh.Range) -> None:
             rows = await self._read(_each(), chunk) if self.estimable else []
             expected = model.expect(Histories.of(rows))
             values = {name: _nullable(each.tolist()) for name, each in zip(PREDICTED, expected, strict=True)}
@@ -192,30 +164,20 @@ class _Run:
                 await keep_all(session)
                 await refresh.plan_for_many(session)
                 await session.all(_write(marking=marking), params)
-            position = chunk.up_to
-            await self._checkpoint(position)
 
-    async def _next_chunk(self, after: UUID) -> refresh.Range | None:
-        up_to = await nth_customer_after(self.database.reading(), after, CHUNK)
-        return None if up_to is None else refresh.Range(after, up_to)
+        async for step in walking.steps(self.database, self.position, write, lanes=1):
+            await self._checkpoint(step.size, step.position)
 
     async def _read(self, statement: Prepared, chunk: refresh.Range) -> list[Record]:
         async with self.database.transaction() as session:
             await refresh.plan_for_many(session)
             return await session.all(statement, {**self.up_to, **refresh.scope_params(chunk)})
 
-    async def _checkpoint(self, position: UUID | None) -> None:
+    async def _checkpoint(self, done: int, position: UUID | None) -> None:
         """Keep how far we are; leave when cancelled or when the worker stops."""
         p = prediction.c
-        await self._keep(position=position, processed=func.least(p.processed + CHUNK, 2 * p.total))
-        self._check()
-
-    async def _keep(self, **values: Any) -> None:
-        async with self.database.transaction() as session:
-            p = prediction.c
-            running = update(prediction).where(p.id == self.id, p.status == "running")
-            if not await session.execute(running.values(**values)):
-                raise _Cancelled
+        processed = func.least(p.processed + done, 2 * p.total)
+        await work.checkpoint(self.context, prediction, self.id, position=position, processed=processed)
 
     def _check(self) -> None:
         """Also called from the thread that fits."""

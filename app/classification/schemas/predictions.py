@@ -1,13 +1,12 @@
 """Predictions as long work, and what the models came to."""
 
 from datetime import datetime
-from typing import Literal
-from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
 from app.classification.schemas.recalculations import AsOf
 from app.core.bounds import Count, In, Out
+from app.core.work import WorkOut
 
 
 class PredictionIn(In):
@@ -39,24 +38,15 @@ class GammaGammaOut(Out):
     reason: str | None = Field(description="why these parameters are not used; null when they are")
 
 
-class PredictionOut(Out):
+class PredictionOut(WorkOut):
     """Long work: a prediction and how far it is."""
 
-    id: UUID
-    status: Literal["queued", "running", "completed", "failed", "cancelled"]
     as_of: datetime
     estimable: bool | None = Field(description="whether the purchases determine the models; null before the fit")
     reason: str | None = Field(description="why nothing is estimable, or only no value")
     population: Count | None = Field(description="customers with a purchase")
     bg_nbd: BgNbdOut | None
     gamma_gamma: GammaGammaOut | None
-    processed: Count
-    total: Count | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    eta: datetime | None
-    error: str | None
 
 
 class PredictionPage(Out):

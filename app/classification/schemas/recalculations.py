@@ -2,11 +2,11 @@
 
 from datetime import datetime
 from typing import Annotated, Literal
-from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
 from app.core.bounds import Count, Day, Flag, In, Instant, Key, Out
+from app.core.work import WorkOut
 
 AsOf = Instant | Day
 
@@ -23,11 +23,9 @@ class RecalculationIn(In):
     refit: Flag = False
 
 
-class RecalculationOut(Out):
+class RecalculationOut(WorkOut):
     """Long work: a recalculation and how far it is."""
 
-    id: UUID
-    status: Literal["queued", "running", "completed", "failed", "cancelled"]
     phase: Literal["metrics", "fit", "classes"]
     scope: Literal["all", "dirty"]
     schemes: list[str]
@@ -35,14 +33,7 @@ class RecalculationOut(Out):
     refit: bool
     publishes: int | None = Field(description="the version of its scheme that it puts in force")
     cause: str
-    processed: Count | None
-    total: Count | None
     changed: Count
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    eta: datetime | None
-    error: str | None
 
 
 class RecalculationPage(Out):

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from app.classification.schemas.recalculations import AsOf
 from app.core.bounds import Code, Count, Flag, In, Money, Out
+from app.core.work import WorkOut
 
 VersionNumber = Annotated[int, Field(ge=1, le=2_147_483_647)]
 ClassOrNone = Code | Literal["-"]
@@ -33,23 +34,14 @@ class SimulationIn(In):
     )
 
 
-class SimulationSummary(Out):
+class SimulationSummary(WorkOut):
     """Long work: a simulation and how far it is."""
 
-    id: UUID
     scheme: str
     version: int
     against: int | None
     as_of: datetime
     refit: bool
-    status: Literal["queued", "running", "completed", "failed", "cancelled"]
-    processed: Count | None
-    total: Count | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    eta: datetime | None
-    error: str | None
 
 
 class SimulatedClass(Out):
