@@ -17,12 +17,14 @@ from app.classification.explanation.chinese import Chinese
 from app.classification.explanation.deciding import Question, question
 from app.classification.explanation.english import English
 from app.classification.explanation.judged import Judged, Need, judge, need, plain
+from app.classification.explanation.languages import Language
 from app.classification.explanation.moving import Turn, settled
 from app.classification.explanation.points import parts
 from app.classification.explanation.standing import Situation, Standing, find
 from app.classification.explanation.steps import Present, Step, steps
+from app.classification.explanation.told import Told, direction
 from app.classification.explanation.trees import deciding, holds
-from app.classification.explanation.words import Language, Told, Words, direction
+from app.classification.explanation.words import Words
 from app.classification.metrics import METRICS, Window
 from app.classification.refresh import WINDOW
 from app.core import clock
@@ -237,10 +239,6 @@ def _reason(document: BaseDocument, standing: Standing) -> str:
 
 
 # ---- as people read it -----------------------------------------------------------------------------------------------
-
-
-def _parts(document: BaseDocument, present: Present) -> list[dict[str, Any]] | None:
-    return parts(document, present.values, present.points) if isinstance(document, ScoreDocument) else None
 
 
 def _told(each: Scheme, standing: Standing, present: Present, ways: Sequence[Step]) -> Told:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app.classification.explanation.chinese import FIELDS, TITLES
-from app.classification.explanation.words import Language, preferred
+from app.classification.explanation.languages import Language, preferred
 from app.classification.metrics import METRICS
 from app.core.db import Database
 from app.customers import fields

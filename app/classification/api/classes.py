@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Depends, Header, Path, Query
 
 from app.classification import explain, history, measurements, queries, schemes
-from app.classification.explanation.words import Language, preferred
+from app.classification.explanation.languages import Language, preferred
 from app.classification.schemas.classes import ClassHistory, ClassList, ClassOut
 from app.classification.schemas.explanations import ExplanationOut
 from app.classification.schemas.metrics import MetricsOut

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from math import ceil, floor
 from typing import Any
 
 from app.classification.definitions import BaseDocument, ScoreDocument
@@ -61,6 +62,17 @@ class Need:
         ops = {"frequency": ("gt", "gte"), "frequency_365d": ("gt", "gte")}
         ops |= {"recency_days": ("lt", "lte"), "gap_ratio": ("lt", "lte")}
         return self.op in ops.get(self.judged.asked.name, ())
+
+    @property
+    def rises(self) -> bool:
+        """Whether a number has to grow."""
+        return self.op in ("gte", "gt") and self.judged.gap is not None
+
+    @property
+    def whole_gap(self) -> int:
+        """How many more of something counted are needed."""
+        gap = Decimal(self.judged.gap or 0)
+        return floor(gap) + 1 if self.op == "gt" else ceil(gap)
 
     def data(self) -> dict[str, Any]:
         return {

@@ -1,86 +1,73 @@
-"""How explanations are worded: what every language says, and in which order. The words are each language's own."""
+"""How explanations are worded: what is said, when, and in which order. The words are each language's own."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
 
-from app.classification.definitions import IN, BaseDocument, SegmentDocument, StaticDocument
-from app.classification.explanation.judged import Judged, Need
+from app.classification.definitions import (
+    IN,
+    BaseDocument,
+    Rfm8Document,
+    RfmDocument,
+    ScoreDocument,
+    SegmentDocument,
+    StaticDocument,
+)
+from app.classification.explanation.figures import Count, day_of, enumerated, money, number
+from app.classification.explanation.judged import NUMBERS, Judged, Need, need
+from app.classification.explanation.languages import Language
 from app.classification.explanation.steps import Step
+from app.classification.explanation.told import Told, direction
 from app.classification.metrics import METRICS
-from app.core import clock
-from app.core.bounds import plain_decimal
+from app.core.predicates import FactIs, HasEvents
 from app.core.settings import get_settings
 
-Language = Literal["en", "zh"]
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What there is to say about one customer and scheme."""
-
-    title: str
-    document: BaseDocument
-    name: str | None
-    decided: str | None
-    since: datetime | None
-    in_force: bool
-    fitted: bool
-    pending: tuple[str, date] | None
-    forced: bool
-    forced_until: datetime | None
-    score: dict[str, int] | None
-    reasons: Sequence[Judged]
-    default: bool
-    steps: Sequence[Step]
+_DEEDS = {
+    "monetary": "spend_more",
+    "monetary_365d": "spend_more",
+    "frequency": "buy_more",
+    "frequency_365d": "buy_more",
+    "tenure_days": "stay_longer",
+    "recency_days": "stay_silent",
+}
+"""What lets a metric rise."""
 
 
 class Words(ABC):
-    """One language. What is abstract here are its phrases."""
+    """One language: the phrases that all have, by name, and as methods what only its grammar knows.
+
+    Braces in a phrase name what is put there; a language leaves out what it needs no words for.
+    """
 
     language: Language
+    phrases: Mapping[str, str]
+
+    def say(self, phrase: str, /, *parts: str, **named: object) -> str:
+        return self.phrases[phrase].format(*parts, **named)
+
+    def say_all(self, phrase: str, parts: Sequence[str]) -> str:
+        return enumerated(self.phrases[phrase], parts)
 
     # ---- values ------------------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def metric_title(self, name: str) -> str: ...
-
-    @abstractmethod
-    def money(self, amount: str) -> str: ...
-
-    @abstractmethod
-    def unknown(self) -> str: ...
-
-    @abstractmethod
-    def yes_or_no(self, value: str | None) -> str: ...
 
     def class_title(self, document: BaseDocument, name: str | None) -> str:
         """What people call the class in this language; its name where they don't."""
         if isinstance(document, SegmentDocument | StaticDocument):
-            return self.in_segment() if name == IN else self.not_in_segment()
+            return self.say("in_segment" if name == IN else "not_in_segment")
         if name is None:
-            return self.no_class()
+            return self.say("no_class")
         title = document.titles.get(name)
         return (title and getattr(title, self.language)) or name
 
-    @abstractmethod
-    def no_class(self) -> str: ...
-
-    @abstractmethod
-    def in_segment(self) -> str: ...
-
-    @abstractmethod
-    def not_in_segment(self) -> str: ...
+    def called(self, document: BaseDocument, name: str | None) -> str:
+        """The class within a sentence."""
+        return self.class_title(document, name)
 
     def value(self, each: Judged, value: str | None) -> str:
         """A value of what is compared, with its unit."""
         if each.asked.subject in ("tag", "member"):
-            return self.yes_or_no(value)
+            return self.say("yes" if value == "true" else "no")
         if value is None:
-            return self.unknown()
+            return self.say("unknown")
         if each.asked.subject != "metric":
             return value
         return self.measure(each.asked.name, value)
@@ -94,102 +81,251 @@ class Words(ABC):
             return self.money(money(value))
         return number(value)
 
-    def limits(self, each: Judged, threshold: str | list[str] | None) -> list[str]:
-        given = threshold if isinstance(threshold, list) else [threshold]
-        return [self.unknown() if limit is None else self.value(each, limit) for limit in given]
+    def money(self, amount: str) -> str:
+        return f"{amount} {get_settings().currency}"
 
-    # ---- sentences ---------------------------------------------------------------------------------------------------
+    # ---- what is compared --------------------------------------------------------------------------------------------
 
     @abstractmethod
+    def metric_title(self, name: str) -> str: ...
+
+    @abstractmethod
+    def field_title(self, name: str) -> str: ...
+
+    @abstractmethod
+    def events(self, leaf: HasEvents) -> str:
+        """The events that count, as the title of their number."""
+
+    def title(self, each: Judged) -> str:
+        match each.asked.subject:
+            case "metric":
+                return self.metric_title(each.asked.name)
+            case "field":
+                return self.field_title(each.asked.name)
+            case "event":
+                return self.events(_events(each))
+            case subject:
+                return self.say(subject, name=each.asked.name)
+
+    def asks(self, each: Need) -> str:
+        """What a value must be, such as: at least 21.00 CNY."""
+        given = each.threshold if isinstance(each.threshold, list) else [each.threshold]
+        if each.op == "is_null":
+            return self._compared(each.op, [str(limit) for limit in given])
+        of_names = {} if each.judged.asked.subject in NUMBERS else {"eq": "is", "ne": "is_not"}
+        limits = [self.say("unknown") if limit is None else self.value(each.judged, limit) for limit in given]
+        return self._compared(of_names.get(each.op, each.op), limits)
+
+    def asks_of_property(self, each: FactIs) -> str:
+        """What a property of an event must be."""
+        given = each.value if isinstance(each.value, list) else [each.value]
+        return self._compared(each.op, [number(str(limit)) for limit in given])
+
+    def _compared(self, op: str, limits: Sequence[str]) -> str:
+        if op == "is_null":
+            return self.say("is_null" if limits[0] == "true" else "is_not_null")
+        if op in ("between", "not_between"):
+            return self.say(op, *limits)
+        return self.say(op, self.say_all("any_of", limits))
+
+    # ---- one comparison ----------------------------------------------------------------------------------------------
+
     def condition(self, document: BaseDocument, each: Judged) -> str:
         """One comparison: value, what is asked, whether it is met, when time turns it."""
+        if each.asked.subject == "member":
+            return self.say("listed" if each.met else "not_listed")
+        title, value = self.opening(self.title(each)), self.value(each, each.value)
+        if each.threshold is None and each.asked.breakpoint is not None:
+            return self.say("without_threshold", title=title, value=value)
+        target, asks = self._target(document, each), self.asks(need(each, met=not each.asked.negated))
+        met = self.say("met" if each.content else "not_met")
+        said = self.say("judged", title=title, value=value, target=target, asks=asks, met=met)
+        if each.turns_on is None:
+            return said
+        unless = self.say("unless_bought" if each.content else "unless_changed")
+        return self.say("space").join([said, self.say("turns", day=each.turns_on, unless=unless)])
 
-    @abstractmethod
+    def opening(self, text: str) -> str:
+        """The text as a sentence begins with it."""
+        return text
+
+    def _target(self, document: BaseDocument, each: Judged) -> str:
+        target = each.asked.target
+        match document:
+            case RfmDocument():
+                return target.upper()
+            case Rfm8Document():
+                return self.say("high_score", letter=target[0].upper())
+            case ScoreDocument() if each.asked.subject == "metric" and not each.asked.pointer:
+                return self.say("next_bin")
+            case SegmentDocument():
+                return self.say("segment")
+        return self.called(document, target)
+
+    # ---- one step ----------------------------------------------------------------------------------------------------
+
     def step(self, document: BaseDocument, decided: str | None, step: Step) -> str:
-        """The way to a neighbouring class."""
+        """The way to a neighbouring class: what time brings, what it takes, or what would lose the class."""
+        up = direction(document, decided, step.name) == "up"
+        name, is_segment = self.called(document, step.name), isinstance(document, SegmentDocument)
+        if is_segment:
+            moves = self.say("enters" if up else "leaves")
+        else:
+            moves = self.say("rises" if up else "drops", name=name)
+        if step.on is not None:
+            return self._in_time(step, name, moves, up=up)
+        needs = self.say_all("all_of", [self.need(each) for each in step.needs])
+        if up:
+            ways = self.say_all("ways", [self.need(each) for each in step.alternatives])
+            example = ways and self.say("example", ways=ways)
+            return self.say("way_in" if is_segment else "way", name=name, needs=needs, example=example)
+        if all(each.is_bought for each in step.needs):
+            return self.say("by_purchase", name=name, needs=needs)
+        changes = self.say_all("all_of", [self._change(each) for each in step.needs])
+        return self.say("by_change", moves=moves, changes=changes)
 
-    def needs(self, needs: Sequence[Need]) -> str:
-        return self.all_of([self.need(each) for each in needs])
+    def _in_time(self, step: Step, name: str, moves: str, *, up: bool) -> str:
+        day = step.stands_on or step.on
+        return self.say(
+            "in_time" if day == step.on else "in_time_later",
+            name=name,
+            moves=moves,
+            day=day,
+            decided_on=step.on,
+            unless=self.say("unless_changed" if up else "unless_bought"),
+            then=self.say("next_period" if up else "after_grace"),
+        )
+
+    def _change(self, each: Need) -> str:
+        title = self.title(each.judged)
+        if each.judged.asked.subject == "tag":
+            return self.say("tag_given" if each.op == "has" else "tag_taken", tag=title)
+        return self.say("is_asked", title=title, verb=self.verb(title), asks=self.asks(each)) + self._now(each.judged)
+
+    def verb(self, title: str) -> str:
+        """The verb that goes with the title, in languages where verbs differ."""
+        return ""
+
+    def _now(self, each: Judged) -> str:
+        return self.say("now", value=self.value(each, each.value))
+
+    # ---- what it takes -----------------------------------------------------------------------------------------------
+
+    def need(self, each: Need) -> str:
+        """What it takes, such as: 2 more purchases."""
+        judged = each.judged
+        needed = "needed"
+        match judged.asked.subject:
+            case "metric":
+                if (deed := self._deed(each)) is not None:
+                    return deed
+                needed = "metric_needed"
+            case "score" if each.rises:
+                return self.say("score_more", n=Count(each.whole_gap))
+            case "event" if each.rises:
+                return self.more_events(each, _events(judged))
+            case "tag":
+                return self.say("give_tag" if each.op == "has" else "take_tag", tag=self.title(judged))
+            case "member":
+                return self.say("join_list")
+        return self.say(needed, title=self.title(judged), asks=self.asks(each)) + self._now(judged)
 
     @abstractmethod
-    def all_of(self, parts: Sequence[str]) -> str:
-        """Several as one enumeration."""
+    def more_events(self, each: Need, leaf: HasEvents) -> str:
+        """How many events more, and how many that is in all."""
 
-    @abstractmethod
-    def need(self, each: Need) -> str: ...
+    def _deed(self, each: Need) -> str | None:
+        """What the customer has to do about a metric; None where there is no word for it."""
+        if not each.rises:
+            return self.say("buy_again") if each.is_bought and each.judged.gap is not None else None
+        deed = _DEEDS.get(each.judged.asked.name)
+        within, n = self.within(each.within_days), Count(each.whole_gap)
+        return deed and self.say(deed, amount=self._amount(each), n=n, within=within)
 
-    @abstractmethod
+    def _amount(self, each: Need) -> str:
+        gap = each.judged.gap or "0"
+        if each.op == "gt" and gap == "0":
+            return self.say("any_amount")
+        amount = self.money(money(gap))
+        return self.say("over", amount=amount) if each.op == "gt" else amount
+
+    def within(self, days: int | None) -> str:
+        """The time that is left, if it ends."""
+        if days is None:
+            return ""
+        return self.say("within_days" if days else "today", n=Count(days))
+
+    # ---- the whole ---------------------------------------------------------------------------------------------------
+
     def whole(self, told: Told) -> str:
         """What stands and why; what waits or is set by a person; what comes next."""
+        return self.say("space").join(self._sentences(told))
+
+    def _sentences(self, told: Told) -> Iterator[str]:
+        yield self._stands(told)
+        decided = self.called(told.document, told.decided)
+        if told.forced:
+            until = self.say("until", day=day_of(told.forced_until)) if told.forced_until else ""
+            yield self.say("forced", until=until, name=decided)
+        elif told.pending is not None:
+            name, day = told.pending
+            up = direction(told.document, told.name, name) == "up"
+            yield self.say("waits" if up else "in_grace", name=self.called(told.document, name), day=day)
+        elif told.name != told.decided:
+            yield self.say("differs", name=decided)
+        if not told.in_force:
+            yield self.say("not_in_force")
+        first = told.foremost
+        if first is not None and not (told.pending and told.pending[0] == first.name):
+            yield self.step(told.document, told.decided, first)
+
+    def _stands(self, told: Told) -> str:
+        since = because = ""
+        if told.since and told.name is not None:
+            is_segment = isinstance(told.document, SegmentDocument | StaticDocument)
+            since = self.say("in_since" if is_segment else "since", day=day_of(told.since))
+        if told.name == told.decided and (reason := self._reason(told)):
+            because = self.say("because", reason=reason)
+        name = self.called(told.document, told.name)
+        return self.say("stands", title=told.title, name=name, since=since, because=because)
+
+    # ---- the reason --------------------------------------------------------------------------------------------------
+
+    def _reason(self, told: Told) -> str:
+        if not told.fitted:
+            return self.say("not_fitted")
+        match told.document:
+            case StaticDocument():
+                return self.say("is_listed" if told.decided else "is_not_listed")
+            case RfmDocument() | Rfm8Document() if told.score is None:
+                return self.say("not_scored")
+        scored, reasons = self._scored(told), self.say_all("reasons", [self.is_so(each) for each in told.reasons])
+        if told.default and not reasons:
+            return self.say("no_rule")
+        return self.say("by_score", score=scored, reasons=reasons) if scored and reasons else scored or reasons
+
+    def _scored(self, told: Told) -> str:
+        score = {letter.upper(): points for letter, points in (told.score or {}).items()}
+        match told.document:
+            case RfmDocument() if score:
+                return self.say("scored", score=" ".join(f"{letter}{points}" for letter, points in score.items()))
+            case Rfm8Document() if score:
+                sides = [self.say("is_high" if high else "is_low", letter=letter) for letter, high in score.items()]
+                return self.say_all("sides", sides)
+        return ""
+
+    def is_so(self, each: Judged) -> str:
+        """A comparison as the reason of a decision: purchases are 4 (at least 4)."""
+        title = self.title(each)
+        if each.asked.subject == "tag":
+            return self.say("has_tag" if each.met else "has_no_tag", tag=title)
+        said = self.say("is_so", title=title, verb=self.verb(title), value=self.value(each, each.value))
+        so = need(each, met=each.met)
+        if each.threshold is None or each.value is None or so.op == "eq":
+            return said
+        return said + self.say("as_asked", asks=self.asks(so))
 
 
-def direction(document: BaseDocument, decided: str | None, name: str | None) -> Literal["up", "down"]:
-    """Whether a class lies above or below another, in the document's order; no class at all lies below."""
-    ranked = document.ranked
-    if name is None:
-        return "down"
-    return "up" if decided is None or ranked.index(name) < ranked.index(decided) else "down"
-
-
-def foremost(told: Told) -> Step | None:
-    """The step that a person should hear of first: what time brings, else the nearest better class."""
-    in_time = [each for each in told.steps if each.on is not None]
-    if in_time:
-        return min(in_time, key=lambda each: each.on or date.max)
-    better = [each for each in told.steps if each.needs and direction(told.document, told.decided, each.name) == "up"]
-    ranked = told.document.ranked
-    return max(better, key=lambda each: (ranked.index(each.name or ranked[0]), -len(each.needs)), default=None)
-
-
-def money(amount: str) -> str:
-    """1240 as 1,240.00; of further digits four at most stay."""
-    whole, _, cents = number(amount).partition(".")
-    return f"{whole}.{cents.rstrip('0'):0<2}"
-
-
-def number(value: str) -> str:
-    """1240.5 as 1,240.5; four digits after the point at most."""
-    try:
-        return f"{Decimal(plain_decimal(round(Decimal(value), 4))):,f}"
-    except ArithmeticError:
-        return value
-
-
-def day_of(instant: str | datetime) -> date:
-    """The business day of an instant."""
-    return clock.business_day(datetime.fromisoformat(instant) if isinstance(instant, str) else instant)
-
-
-def currency() -> str:
-    return get_settings().currency
-
-
-def whole_steps(each: Need) -> int:
-    """How many more (positive) or fewer of something counted are needed."""
-    gap = Decimal(each.judged.gap or 0)
-    whole = int(gap // 1)
-    if each.op in ("gt", "lte"):
-        return whole + (1 if each.op == "gt" else 0)
-    return whole if gap == whole else whole + 1
-
-
-def preferred(accept_language: str | None) -> Language:
-    """The language that an Accept-Language header prefers among ours; English when it names none of them."""
-    best, weight = "en", 0.0
-    for each in (accept_language or "").split(","):
-        tag, _, parameter = each.partition(";")
-        name = tag.strip().lower().split("-")[0]
-        found = _quality(parameter)
-        if name in ("en", "zh") and found > weight:
-            best, weight = name, found
-    return "zh" if best == "zh" else "en"
-
-
-def _quality(parameter: str) -> float:
-    name, _, value = parameter.strip().partition("=")
-    if not name:
-        return 1.0
-    try:
-        return float(value) if name.strip() == "q" else 1.0
-    except ValueError:
-        return 0.0
+def _events(each: Judged) -> HasEvents:
+    assert each.asked.fact is not None
+    return each.asked.fact.events

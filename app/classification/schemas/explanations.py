@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from app.classification.explanation.languages import Language
 from app.classification.schemas.classes import OverrideInForce, PendingOut, Score
 from app.core.bounds import Out
 
@@ -192,7 +193,7 @@ class ExplanationOut(Out):
     scheme: str
     version: int
     kind: str
-    language: Literal["en", "zh"]
+    language: Language
     sentence: str
     name: str | None = Field(alias="class")
     decided: str | None
