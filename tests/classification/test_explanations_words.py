@@ -15,14 +15,18 @@ from app.classification.explanation.judged import Judged, Need, need
 from app.classification.explanation.steps import Step
 from app.classification.explanation.told import Told
 from app.classification.explanation.words import Words
-from app.core.predicates import HasEvents
+from app.core.predicates import FactIs, HasEvents, Op
 from tests.classification.documents import document
 from tests.classification.explaining import KINDS
 
 SPRING, SUMMER = date(2020, 3, 1), date(2020, 6, 1)
-TEA = HasEvents.model_validate(
-    {"event": "purchase", "within_days": 90, "where": [{"property": "category", "op": "eq", "value": "tea"}]}
-)
+
+
+def events(op: str, value: Any, **more: Any) -> HasEvents:
+    return HasEvents(event="purchase", where=[FactIs(property="category", op=Op(op), value=value)], **more)
+
+
+TEA = events("eq", "tea", within_days=90)
 
 
 def asked(
@@ -195,6 +199,16 @@ SENTENCES: list[tuple[Said, str, str]] = [
     (asks("not_contains", "x"), "nothing containing x", "不包含“x”"),
     (asks("is_null", "true"), "nothing", "为空"),
     (asks("is_null", "false"), "any value", "不为空"),
+    (
+        lambda words: words.events(events("is_null", True)),
+        "purchases with category nothing",
+        "品类为空的购买次数",
+    ),
+    (
+        lambda words: words.events(events("is_null", False)),
+        "purchases with category any value",
+        "品类不为空的购买次数",
+    ),
     (takes(MONETARY), "over 480.00 CNY more", "再消费480.00元以上"),
     (takes(MONETARY, within_days=0), "over 480.00 CNY more today", "今天之内再消费480.00元以上"),
     (takes(MONETARY, judged=replace(MONETARY, value="500")), "any amount more", "再消费任意金额"),

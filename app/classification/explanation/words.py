@@ -18,7 +18,7 @@ from app.classification.explanation.languages import Language
 from app.classification.explanation.steps import Step
 from app.classification.explanation.told import Told, direction
 from app.classification.metrics import METRICS
-from app.core.predicates import FactIs, HasEvents
+from app.core.predicates import FactIs, HasEvents, Op
 from app.core.settings import get_settings
 
 _DEEDS = {
@@ -109,21 +109,21 @@ class Words(ABC):
 
     def asks(self, each: Need) -> str:
         """What a value must be, such as: at least 21.00 CNY."""
-        given = each.threshold if isinstance(each.threshold, list) else [each.threshold]
         if each.op == "is_null":
-            return self._compared(each.op, [str(limit) for limit in given])
+            return self.say("is_null" if each.threshold == "true" else "is_not_null")
+        given = each.threshold if isinstance(each.threshold, list) else [each.threshold]
         of_names = {} if each.judged.asked.subject in NUMBERS else {"eq": "is", "ne": "is_not"}
         limits = [self.say("unknown") if limit is None else self.value(each.judged, limit) for limit in given]
         return self._compared(of_names.get(each.op, each.op), limits)
 
     def asks_of_property(self, each: FactIs) -> str:
         """What a property of an event must be."""
+        if each.op is Op.IS_NULL:
+            return self.say("is_null" if each.value else "is_not_null")
         given = each.value if isinstance(each.value, list) else [each.value]
         return self._compared(each.op, [number(str(limit)) for limit in given])
 
     def _compared(self, op: str, limits: Sequence[str]) -> str:
-        if op == "is_null":
-            return self.say("is_null" if limits[0] == "true" else "is_not_null")
         if op in ("between", "not_between"):
             return self.say(op, *limits)
         return self.say(op, self.say_all("any_of", limits))
