@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     Text,
+    and_,
     case,
     cast,
     func,
@@ -62,7 +63,7 @@ def deciding(schemes: Sequence["Scheme"], review: Review | None, *, ranged: bool
     documents = [(each.key, each.version, each.document) for each in schemes]
     settled = movement.settled(documents, answered, ranged=ranged)
     inputs = [_inputs(each, decided) for each in schemes]
-    anew = [each.key for each in review.schemes] if review and review.whole else None
+    anew = review is not None and review.whole
     return writing(decided, settled, inputs, ranged=ranged, reviewed_anew=anew, told=told)
 
 
@@ -131,7 +132,9 @@ def _measured(schemes: Sequence["Scheme"], read: Sequence["Scheme"], limits: Lim
                 columns[_exit_column(fact)] = FactSource(row.c.customer_id, record, AS_OF).leaves_on(fact.events)
     known: FromClause = row
     if any(fact.kind in ("field", "tag") for each in schemes for fact in each.document.facts):
-        known = row.outerjoin(record, record.c.id == row.c.customer_id)
+        # Said of both sides: the planner does not carry a range over an outer join, and would read every record.
+        same = and_(record.c.id == row.c.customer_id, within(record.c.id, ranged=ranged))
+        known = row.outerjoin(record, same)
     return (
         select(row.c.customer_id, row.c.revision, *(column.label(name) for name, column in columns.items()))
         .select_from(_joined(known, limits))

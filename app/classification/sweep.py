@@ -79,8 +79,8 @@ async def _review_some(
         return None
     ids = sorted(row["customer_id"] for row in rows)
     await hold(session, ids)
-    await refresh.plan_for_many(session)
     await refresh.follow_time(session, ids, as_of=now)
+    await refresh.plan_for_many(session)
     cause = Cause("clock", session.principal, session.correlation_id)
     await decide(session, ids, as_of=now, cause=cause, evaluation=evaluation)
     return rows[-1]["next_review_at"], rows[-1]["customer_id"]

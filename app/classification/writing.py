@@ -11,7 +11,6 @@ from sqlalchemy import (
     Numeric,
     Select,
     Text,
-    all_,
     and_,
     bindparam,
     case,
@@ -43,15 +42,15 @@ def writing(
     inputs: Sequence[Inputs],
     *,
     ranged: bool,
-    reviewed_anew: Sequence[str] | None,
+    reviewed_anew: bool,
     told: bool,
 ) -> Select[Any]:
     """Write what differs from what stands.
 
     Gives how many customers were `evaluated`, how many classes `changed`, and, of a range, the customers in whom
     somebody else was faster (`overtaken`); or, when the classes are to be `told`, those of each customer afterwards.
-    The next review is kept, too. It can only come earlier, unless it is `reviewed_anew`: for these schemes, of which
-    those decided later will see to themselves.
+    The next review is kept, too. It can only come earlier, unless it is `reviewed_anew` for all schemes, of which those
+    decided later will see to what they wait for.
     """
     s = settled.c
     moved = (
@@ -233,14 +232,14 @@ def _announced(moved: CTE, logged: CTE, mine: ColumnElement[bool], *, ranged: bo
     ]
 
 
-def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, ranged: bool, anew: Sequence[str] | None) -> CTE:
+def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, ranged: bool, anew: bool) -> CTE:
     """Keep when each customer is due: by its decisions, a pending change or the end of an override.
 
     Who was evaluated as of a day that is over is due at once.
     """
     d, waiting = decisions.c, _waiting(settled, ranged=ranged, anew=anew)
     instants = [waiting.c.due_at, *([d.review_at] if "review_at" in d else [])]
-    due = func.least(*instants) if anew is not None else func.least(*instants, d.next_review_at)
+    due = func.least(*instants) if anew else func.least(*instants, d.next_review_at)
     earliest = case((bindparam("today") > AS_OF_DAY, AS_OF), else_=due)
     review = (
         select(d.customer_id, d.revision, earliest.label("review_at"))
@@ -264,13 +263,12 @@ def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, ranged: bool,
     )
 
 
-def _waiting(settled: CTE, *, ranged: bool, anew: Sequence[str] | None) -> CTE:
+def _waiting(settled: CTE, *, ranged: bool, anew: bool) -> CTE:
     """When a pending change or the end of an override is due, of the customers who have any.
 
-    Of the schemes decided here it stands in `settled`. Who reviews anew also asks for what other schemes than these
-    wait for, and for every override.
+    Of the schemes decided here it stands in `settled`. Who reviews anew also asks for every override.
     """
-    k, o, s = customer_class.c, class_override.c, settled.c
+    o, s = class_override.c, settled.c
     zone = str(clock.business_zone())
 
     def begins(day: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -279,21 +277,10 @@ def _waiting(settled: CTE, *, ranged: bool, anew: Sequence[str] | None) -> CTE:
     here = select(s.customer_id, func.least(begins(s.pending_on), s.forced_until).label("due_at")).where(
         or_(s.pending_on.is_not(None), s.forced_until.is_not(None))
     )
-    waits = [here]
-    if anew is not None:
-        waits.append(
-            select(k.customer_id, begins(k.pending_on)).where(
-                k.pending_on.is_not(None),
-                within(k.customer_id, ranged=ranged),
-                k.scheme != all_(literal(list(anew), ARRAY(Text))),
-            )
-        )
-        waits.append(
-            select(o.customer_id, o.expires_at).where(
-                o.status == "active", o.expires_at > AT, within(o.customer_id, ranged=ranged)
-            )
-        )
-    every = union_all(*waits).subquery("every")
+    overridden = select(o.customer_id, o.expires_at).where(
+        o.status == "active", o.expires_at > AT, within(o.customer_id, ranged=ranged)
+    )
+    every = union_all(here, *([overridden] if anew else [])).subquery("every")
     return (
         select(every.c.customer_id, func.min(every.c.due_at).label("due_at"))
         .group_by(every.c.customer_id)
