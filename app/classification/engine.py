@@ -37,12 +37,17 @@ class Scheme:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why classes are evaluated: what the history will say. A correction may pass over grace."""
+    """Why classes are evaluated: what the history will say. A correction may pass over grace.
+
+    Classes of `released` schemes are not held by movement at all: those given since `released_from`, or every one.
+    """
 
     name: str
     actor: str
     correlation_id: str | None
     correction: bool = False
+    released: Sequence[str] = ()
+    released_from: datetime | None = None
 
 
 class Evaluation:
@@ -144,6 +149,8 @@ def _params(as_of: datetime, cause: Cause) -> dict[str, Any]:
         "actor": cause.actor,
         "correlation_id": cause.correlation_id,
         "correction": cause.correction,
+        "released": list(cause.released),
+        "released_from": cause.released_from,
     }
 
 

@@ -279,6 +279,8 @@ recalculation = Table(
     Column("as_of", DateTime(timezone=True), comment="null: the moment it runs"),
     Column("refit", Boolean, nullable=False),
     Column("publishes", Integer, comment="the version of its one scheme that it puts in force"),
+    Column("movement", Text, comment="at_once: a publication that does not wait for the document's movement rules"),
+    Column("released_from", DateTime(timezone=True), comment="only classes given since then move at once; null: all"),
     Column("held_on", Date, comment="the business day on which classes of a past day stand"),
     Column("cause", Text, nullable=False),
     Column("phase", Text, nullable=False, server_default="metrics"),

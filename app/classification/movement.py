@@ -18,6 +18,7 @@ from sqlalchemy import (
     Interval,
     Text,
     and_,
+    any_,
     bindparam,
     case,
     cast,
@@ -41,6 +42,10 @@ AT = bindparam("at", type_=DateTime(timezone=True))
 TODAY = bindparam("today", type_=Date)
 CORRECTION = bindparam("correction", type_=Boolean)
 """Whether a refund, a back-dated purchase or a merge is the reason."""
+RELEASED = bindparam("released", [], type_=ARRAY(Text))
+"""Schemes whose classes movement does not hold, whatever the document says: a publication takes effect at once."""
+RELEASED_FROM = bindparam("released_from", None, type_=DateTime(timezone=True))
+"""Of these, only classes that were given since this instant, when there is one: those of the version taken back."""
 
 _PERIODS = {
     "at_once": (None, None),
@@ -121,6 +126,7 @@ def _ranked(documents: Sequence[tuple[str, int, BaseDocument]], answers: CTE) ->
         rank_before.is_(None),
         rank_decided.is_(None),
         and_(CORRECTION, r.corrections_at_once),
+        and_(a.scheme == any_(RELEASED), or_(RELEASED_FROM.is_(None), a.since_before >= RELEASED_FROM)),
     )
     return (
         select(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import any_, func, insert, select, update
 
 from app.classification import schemes
 from app.classification.definitions import BaseDocument, Document
@@ -136,6 +136,21 @@ async def newest_breakpoints(session: ReadSession, key: str, version: int) -> UU
     b = breakpoints.c
     found: UUID | None = await session.scalar(
         select(b.id).where(b.scheme == key, b.version == version).order_by(b.fitted_at.desc(), b.id.desc()).limit(1)
+    )
+    return found
+
+
+async def replaced_at(session: ReadSession, key: str, version: int) -> datetime | None:
+    """The business instant from which on another version than this retired one gave classes; None when unknown."""
+    r, v = recalculation.c, scheme_version.c
+    found: datetime | None = await session.scalar(
+        select(r.as_of)
+        .join_from(scheme_version, recalculation, v.scheme == any_(r.schemes))
+        .where(v.scheme == key, v.version == version, r.publishes.is_not(None))
+        # Recalculations come one at a time: this one was running when the version was retired.
+        .where(v.retired_at >= r.started_at, v.retired_at <= func.coalesce(r.finished_at, func.now()))
+        .order_by(r.id.desc())
+        .limit(1)
     )
     return found
 

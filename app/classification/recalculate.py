@@ -5,6 +5,7 @@ What is computed in a chunk can be computed again, so a killed worker's successo
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -72,6 +73,8 @@ class _Run:
         self.keys: list[str] = run["schemes"]
         self.as_of: datetime = run["as_of"]
         self.publishes: int | None = run["publishes"]
+        self.at_once: bool = run["movement"] == "at_once"
+        self.released_from: datetime | None = run["released_from"]
         self.phase: str = run["phase"]
         self.position: UUID = run["position"] or refresh.NOBODY
         self.cause = Cause(run["cause"], run["requested_by"], run["correlation_id"])
@@ -145,7 +148,12 @@ class _Run:
         return 0
 
     async def _classify(self, session: WriteSession, chunk: refresh.Range, evaluation: Evaluation) -> int:
-        outcome = await evaluate(session, evaluation, chunk, as_of=self.as_of, cause=self.cause)
+        cause = self.cause
+        if self.at_once:
+            # What a version took from or gave to the readers of its classes goes back with it.
+            keys = self.keys if self.released_from is None else [each.key for each in evaluation.schemes]
+            cause = replace(cause, released=keys, released_from=self.released_from)
+        outcome = await evaluate(session, evaluation, chunk, as_of=self.as_of, cause=cause)
         return outcome.changed
 
     async def _fit(self) -> None:

@@ -41,6 +41,8 @@ async def queue(
     refit: bool,
     as_of: datetime | None = None,
     publishes: int | None = None,
+    movement: str | None = None,
+    released_from: datetime | None = None,
     phase: str = "metrics",
 ) -> UUID:
     """Enqueue a recalculation that begins with this phase."""
@@ -53,6 +55,8 @@ async def queue(
         as_of=as_of,
         refit=refit,
         publishes=publishes,
+        movement=movement,
+        released_from=released_from,
         phase=phase,
         cause=cause,
         correlation_id=session.correlation_id,

@@ -1,6 +1,6 @@
 """Versions of a scheme: drafts can be written; what was published once stays as it is, and can be published again."""
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import delete, exists, func, insert, select, update
@@ -11,7 +11,7 @@ from app.classification.definitions import Document
 from app.classification.metrics import METRICS
 from app.classification.models import recalculation, scheme, scheme_version, simulation, simulation_count
 from app.classification.models import simulation_move as moves
-from app.classification.publishing import check_fits, newest_breakpoints, one_editor_at_a_time, to_publish
+from app.classification.publishing import check_fits, newest_breakpoints, one_editor_at_a_time, replaced_at, to_publish
 from app.core import audit, work
 from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Conflict, Invalid, NotFound
@@ -19,6 +19,7 @@ from app.core.http.etag import check_version
 from app.core.http.paging import Page
 from app.identity.actor import Actor
 
+Movement = Literal["at_once", "as_documented"]
 MAX_VERSIONS = 10_000
 
 
@@ -122,21 +123,31 @@ async def _check_there(session: ReadSession, key: str) -> None:
 
 
 async def publish(
-    session: WriteSession, actor: Actor, key: str, version: int, *, refit: bool, expected: int | None
+    session: WriteSession,
+    actor: Actor,
+    key: str,
+    version: int,
+    *,
+    refit: bool,
+    movement: Movement | None,
+    expected: int | None,
 ) -> UUID:
     """Ask for a version to be put in force for everybody; for a retired one that is a rollback.
 
-    `refit` computes its breakpoints; otherwise it takes the newest that it had. Raises `Conflict` when it is in force,
-    `Invalid` when there are none or what it reads is no longer there.
+    `refit` computes its breakpoints; otherwise it takes the newest that it had. A rollback undoes at once what the
+    versions since then gave and took, unless `movement` says otherwise; a new version moves classes as it documents.
+    Raises `Conflict` when it is in force, `Invalid` when it has no breakpoints or what it reads is no longer there.
     """
     check_may_define(actor, PUBLISH)
     await one_editor_at_a_time(session)
     await _check_there(session, key)
     check_version((await read(session, key, version))["edits"], expected)
-    return await ask_to_publish(session, actor, key, version, refit=refit)
+    return await ask_to_publish(session, actor, key, version, refit=refit, movement=movement)
 
 
-async def ask_to_publish(session: WriteSession, actor: Actor, key: str, version: int, *, refit: bool) -> UUID:
+async def ask_to_publish(
+    session: WriteSession, actor: Actor, key: str, version: int, *, refit: bool, movement: Movement | None = None
+) -> UUID:
     """Enqueue the publication; the caller has seen to it that nobody else edits and that the actor may."""
     row = await read(session, key, version)
     if row["status"] == "published":
@@ -146,6 +157,9 @@ async def ask_to_publish(session: WriteSession, actor: Actor, key: str, version:
     needs_some = bool(each.document.breakpoint_paths)
     if needs_some and not refit and await newest_breakpoints(session, key, version) is None:
         raise Invalid.at("/body/refit", "this version has no breakpoints to take; publish it with refit")
+    is_return = row["status"] == "retired"
+    movement = movement or ("at_once" if is_return else "as_documented")
+    undoes = is_return and movement == "at_once"
     recalculation_id = await recalculations.queue(
         session,
         "all",
@@ -153,9 +167,11 @@ async def ask_to_publish(session: WriteSession, actor: Actor, key: str, version:
         [key],
         refit=refit,
         publishes=version,
+        movement=movement,
+        released_from=await replaced_at(session, key, version) if undoes else None,
         phase="metrics" if await _reads_what_nobody_read(session, each.document) else "fit",
     )
-    after = {"version": version, "refit": refit, "recalculation_id": recalculation_id}
+    after = {"version": version, "refit": refit, "movement": movement, "recalculation_id": recalculation_id}
     audit.record(session, actor, "scheme.publish_requested", "scheme", key, after=after)
     return recalculation_id
 

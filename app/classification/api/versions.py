@@ -89,12 +89,14 @@ async def publish_version(
     body: PublishIn,
     if_match: etag.IfMatch = None,
 ) -> object:
-    """Put a version in force for everybody, in the background; a retired one returns.
+    """Put a version in force for everybody, in the background; a retired one returns and undoes what came after it.
 
     Its breakpoints are computed while the version before decides; both come into force in one moment, then classes
     follow in chunks. It can be cancelled until that moment.
     """
     expected = etag.expected_version(if_match)
-    recalculation_id: UUID = await versions.publish(session, actor, key, n, refit=body.refit, expected=expected)
+    recalculation_id: UUID = await versions.publish(
+        session, actor, key, n, refit=body.refit, movement=body.movement, expected=expected
+    )
     response.headers["location"] = f"/v1/recalculations/{recalculation_id}"
     return await recalculations.one(session, recalculation_id)

@@ -32,6 +32,7 @@ class RecalculationOut(WorkOut):
     as_of: datetime | None
     refit: bool
     publishes: int | None = Field(description="the version of its scheme that it puts in force")
+    movement: Literal["at_once", "as_documented"] | None = Field(description="how its publication moves classes")
     cause: str
     changed: Count
 

@@ -27,6 +27,11 @@ class PublishIn(In):
     model_config = ConfigDict(json_schema_extra={"examples": [{"refit": True}]})
 
     refit: Flag = True
+    movement: Literal["at_once", "as_documented"] | None = Field(
+        default=None,
+        description="`as_documented`: with the grace, periods and minimum stay of its document; `at_once`: without. "
+        "Default: at once for a return to an earlier version, which undoes what was given since, else as documented",
+    )
 
 
 class VersionSummary(Out):
