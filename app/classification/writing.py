@@ -119,8 +119,8 @@ def _entered(moved: CTE, mine: ColumnElement[bool]) -> CTE:
     rows = (
         select(*values.values())
         .where(m.before.is_(None), m.becomes.is_not(None), mine)
-        # In the order of the larger index, whose keys would otherwise be scattered over all classes.
-        .order_by(m.scheme, m.becomes, m.customer_id)
+        # What is read of a customer lies together.
+        .order_by(m.customer_id, m.scheme)
     )
     return insert(customer_class).from_select(list(values), rows).returning(customer_class.c.customer_id).cte("entered")
 
