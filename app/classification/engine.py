@@ -48,6 +48,8 @@ class Cause:
     correction: bool = False
     released: Sequence[str] = ()
     released_from: datetime | None = None
+    fills: str | None = None
+    """The scheme that nobody had a class of before: in bulk, its members are no news."""
 
 
 class Evaluation:
@@ -151,6 +153,7 @@ def _params(as_of: datetime, cause: Cause) -> dict[str, Any]:
         "correction": cause.correction,
         "released": list(cause.released),
         "released_from": cause.released_from,
+        "fills": cause.fills,
     }
 
 

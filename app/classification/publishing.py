@@ -76,10 +76,11 @@ async def switch(session: WriteSession, key: str, version: int, *, breakpoints_i
         .where(v.scheme == key, v.status == "published", v.version != version)
         .values(status="retired", retired_at=func.now())
     )
-    await session.execute(
+    note = await session.scalar(
         update(scheme_version)
         .where(v.scheme == key, v.version == version)
         .values(status="published", published_by=by, published_at=func.now(), retired_at=None)
+        .returning(v.note)
     )
     await session.execute(
         update(scheme)
@@ -102,7 +103,7 @@ async def switch(session: WriteSession, key: str, version: int, *, breakpoints_i
         before={"version": replaces},
         after={"version": version, "breakpoints_id": breakpoints_id},
     )
-    await publish(session, SchemePublished(key, version, replaces))
+    await publish(session, SchemePublished(key, replaces, version, {"cause": "publish", "note": note}))
     await announce(session, schemes.TOPIC)
 
 
@@ -153,6 +154,13 @@ async def replaced_at(session: ReadSession, key: str, version: int) -> datetime 
         .limit(1)
     )
     return found
+
+
+async def is_first(session: ReadSession, key: str, version: int) -> bool:
+    """Whether no other version of the scheme was ever in force."""
+    v = scheme_version.c
+    others = select(v.version).where(v.scheme == key, v.version != version, v.status != "draft").limit(1)
+    return await session.scalar(others) is None
 
 
 async def to_publish(session: ReadSession, key: str, version: int) -> Scheme:

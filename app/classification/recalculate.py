@@ -78,6 +78,7 @@ class _Run:
         self.phase: str = run["phase"]
         self.position: UUID = run["position"] or refresh.NOBODY
         self.cause = Cause(run["cause"], run["requested_by"], run["correlation_id"])
+        self.fills = False
         self.failing: set[str] = set()
         self.evaluation = Evaluation([])
 
@@ -99,6 +100,8 @@ class _Run:
                 await self._fit()
             else:
                 await self._load()
+                if self.publishes is not None:
+                    self.fills = await publishing.is_first(self.database.reading(), self.keys[0], self.publishes)
                 await self._sweep(phase, self._classify)
         async with self.database.transaction() as session:
             await failures.recovered(session, [each.key for each in self.evaluation.schemes])
@@ -153,6 +156,8 @@ class _Run:
             # What a version took from or gave to the readers of its classes goes back with it.
             keys = self.keys if self.released_from is None else [each.key for each in evaluation.schemes]
             cause = replace(cause, released=keys, released_from=self.released_from)
+        if self.fills:
+            cause = replace(cause, fills=self.keys[0])
         outcome = await evaluate(session, evaluation, chunk, as_of=self.as_of, cause=cause)
         return outcome.changed
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from app.classification import movement, reviews
 from app.classification.compile import MeasuredRow, StoredRow, breakpoint_columns, expression, thresholds
-from app.classification.definitions import Fact
+from app.classification.definitions import Fact, SegmentDocument, StaticDocument
 from app.classification.facts import FactSource
 from app.classification.metrics import METRICS, Ratio, Source
 from app.classification.models import customer_metrics
@@ -64,7 +64,8 @@ def deciding(schemes: Sequence["Scheme"], review: Review | None, *, ranged: bool
     settled = movement.settled(documents, answered, ranged=ranged)
     inputs = [_inputs(each, decided) for each in schemes]
     anew = review is not None and review.whole
-    return writing(decided, settled, inputs, ranged=ranged, reviewed_anew=anew, told=told)
+    segments = [each.key for each in schemes if isinstance(each.document, SegmentDocument | StaticDocument)]
+    return writing(decided, settled, inputs, segments, ranged=ranged, reviewed_anew=anew, told=told)
 
 
 def _read(schemes: Sequence["Scheme"], review: Review | None) -> Sequence["Scheme"]:

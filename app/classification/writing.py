@@ -12,10 +12,12 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    any_,
     bindparam,
     case,
     cast,
     delete,
+    false,
     func,
     insert,
     literal,
@@ -26,12 +28,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, array
 
-from app.classification.events import CHANGE_CALLED_OFF, CHANGE_PENDING, CLASS_CHANGED
+from app.classification.events import (
+    CLASS_CHANGED,
+    DOWNGRADE_CALLED_OFF,
+    DOWNGRADE_PENDING,
+    SEGMENT_ENTERED,
+    SEGMENT_LEFT,
+    UPGRADE_CALLED_OFF,
+    UPGRADE_PENDING,
+)
 from app.classification.models import class_change, class_override, customer_class, customer_metrics
 from app.classification.movement import AT
 from app.classification.refresh import AS_OF, AS_OF_DAY, within
 from app.core import clock, outbox
 
+CAUSE = bindparam("cause", type_=Text)
 Inputs = tuple[str, Sequence[ColumnElement[Any]], Sequence[ColumnElement[Any]]]
 """A scheme's key and, among the columns of the decisions, the metrics and the other facts that it reads."""
 
@@ -40,6 +51,7 @@ def writing(
     decisions: CTE,
     settled: CTE,
     inputs: Sequence[Inputs],
+    segments: Sequence[str],
     *,
     ranged: bool,
     reviewed_anew: bool,
@@ -70,7 +82,8 @@ def writing(
     mine = literal(True) if locked is None else moved.c.customer_id.in_(select(locked.c.customer_id))
     logged = _logged(moved, decisions, inputs, mine)
     ctes = [_entered(moved, mine), _stayed(moved, mine, ranged=ranged), _left(moved, mine, ranged=ranged), logged]
-    ctes += [each.cte(f"announced_{n}") for n, each in enumerate(_announced(moved, logged, mine, ranged=ranged))]
+    announced = _announced(moved, logged, segments, mine, ranged=ranged)
+    ctes += [each.cte(f"announced_{n}") for n, each in enumerate(announced)]
     ctes.append(_reviewed(decisions, settled, locked, ranged=ranged, anew=reviewed_anew))
     if told:
         return _afterwards(decisions, moved).add_cte(*ctes)
@@ -180,7 +193,7 @@ def _logged(moved: CTE, decisions: CTE, inputs: Sequence[Inputs], mine: ColumnEl
         "breakpoints_id": m.breakpoints_id,
         "inputs": metrics,
         "score": m.score,
-        "cause": bindparam("cause", type_=Text),
+        "cause": CAUSE,
         "actor": bindparam("actor", type_=Text),
         "correlation_id": bindparam("correlation_id", type_=Text),
     }
@@ -196,7 +209,7 @@ def _logged(moved: CTE, decisions: CTE, inputs: Sequence[Inputs], mine: ColumnEl
     return (
         insert(class_change)
         .from_select(list(values), rows)
-        .returning(h.customer_id, h.id, h.scheme, h.from_class, h.to_class, h.cause)
+        .returning(h.customer_id, h.id, h.scheme, h.from_class, h.to_class, h.version)
         .cte("logged")
     )
 
@@ -210,26 +223,52 @@ def _texts(columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
     return cast(array([cast(each, Text) for each in columns]), ARRAY(Text))
 
 
-def _announced(moved: CTE, logged: CTE, mine: ColumnElement[bool], *, ranged: bool) -> list[Insert]:
+def _announced(
+    moved: CTE, logged: CTE, segments: Sequence[str], mine: ColumnElement[bool], *, ranged: bool
+) -> list[Insert]:
     """Every change, and every pending one that begins or is called off. Entering a scheme in bulk is no news."""
     m, h = moved.c, logged.c
+    name: ColumnElement[Any] = literal(CLASS_CHANGED, Text)
+    is_news: ColumnElement[bool] = h.from_class.is_not(None) if ranged else literal(True)
+    if segments:
+        is_segment = h.scheme == any_(literal(list(segments), ARRAY(Text)))
+        entered = and_(is_segment, h.from_class.is_(None))
+        name = case((entered, SEGMENT_ENTERED), (is_segment, SEGMENT_LEFT), else_=CLASS_CHANGED)
+        is_news = or_(is_news, and_(entered, h.scheme.is_distinct_from(bindparam("fills", None, type_=Text))))
     change = func.jsonb_build_object(
         *("customer_id", h.customer_id, "scheme", h.scheme, "change_id", h.id),
-        *("from_class", h.from_class, "to_class", h.to_class, "cause", h.cause),
+        *("before", h.from_class, "after", h.to_class, "reason", _reason(h.version)),
     )
-    pending = func.jsonb_build_object(
-        *("customer_id", m.customer_id, "scheme", m.scheme, "class", m.becomes),
-        *("to_class", func.coalesce(m.pending_class, m.pending_before), "on", m.pending_on),
-    )
-    begins = and_(m.pending_class.is_not(None), m.pending_class.is_distinct_from(m.pending_before), mine)
-    called_off = and_(
-        m.pending_class.is_(None), m.pending_before.is_not(None), m.becomes.is_not_distinct_from(m.before), mine
-    )
+    was_up = func.coalesce(m.rank_pending < m.rank_before, false())
+    goes_on = and_(m.pending_class.is_not(None), m.goes_up == was_up)
+    stands = m.becomes.is_not_distinct_from(m.before)
     return [
-        outbox.storing(CLASS_CHANGED, change, logged, when=h.from_class.is_not(None) if ranged else literal(True)),
-        outbox.storing(CHANGE_PENDING, pending, moved, when=begins),
-        outbox.storing(CHANGE_CALLED_OFF, pending, moved, when=called_off),
+        outbox.storing(name, change, logged, when=is_news),
+        outbox.storing(
+            case((m.goes_up, UPGRADE_PENDING), else_=DOWNGRADE_PENDING),
+            _pending(moved, m.pending_class, "on", m.pending_on),
+            moved,
+            when=and_(m.pending_class.is_not(None), m.pending_class.is_distinct_from(m.pending_before), mine),
+        ),
+        outbox.storing(
+            case((was_up, UPGRADE_CALLED_OFF), else_=DOWNGRADE_CALLED_OFF),
+            _pending(moved, m.pending_before),
+            moved,
+            when=and_(m.pending_before.is_not(None), ~goes_on, stands, mine),
+        ),
     ]
+
+
+def _pending(moved: CTE, after: ColumnElement[Any], *more: Any) -> ColumnElement[Any]:
+    m = moved.c
+    return func.jsonb_build_object(
+        *("customer_id", m.customer_id, "scheme", m.scheme, "before", m.becomes, "after", after),
+        *("reason", _reason(m.version), *more),
+    )
+
+
+def _reason(version: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.jsonb_build_object("cause", CAUSE, "version", version)
 
 
 def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, ranged: bool, anew: bool) -> CTE:

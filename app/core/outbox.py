@@ -32,10 +32,12 @@ outbox_event = Table(
 )
 
 
-def storing(name: str, payload: ColumnElement[Any], source: FromClause, *, when: ColumnElement[bool]) -> Insert:
+def storing(
+    name: str | ColumnElement[Any], payload: ColumnElement[Any], source: FromClause, *, when: ColumnElement[bool]
+) -> Insert:
     """The statement that keeps one event for each row of `source` for which `when` holds."""
-    correlation = bindparam("correlation_id", type_=Text)
-    rows = select(literal(name, Text), payload, correlation).select_from(source).where(when)
+    called = literal(name, Text) if isinstance(name, str) else name
+    rows = select(called, payload, bindparam("correlation_id", type_=Text)).select_from(source).where(when)
     return insert(outbox_event).from_select(["name", "payload", "correlation_id"], rows)
 
 

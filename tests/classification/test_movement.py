@@ -18,7 +18,8 @@ KEY = "spending"
 TODAY = date(2020, 6, 30)
 LAST_YEAR = "2019-07-10T00:00:00Z"
 LEAVES = date(2020, 7, 9)
-PENDING, CALLED_OFF = "customer.class_change_pending", "customer.class_change_called_off"
+PENDING, CALLED_OFF = "customer.downgrade_pending", "customer.downgrade_called_off"
+UPGRADE_PENDING, UPGRADE_CALLED_OFF = "customer.upgrade_pending", "customer.upgrade_called_off"
 RunJobs = Callable[[], Awaitable[None]]
 Today = Callable[[date], None]
 Until = Callable[[date], Awaitable[None]]
@@ -77,7 +78,9 @@ async def test_a_downgrade_waits_exactly_its_grace(admin: httpx.AsyncClient, dat
     assert await stands(admin, customer) == ("silver", None)
     await until(LEAVES)
     assert await stands(admin, customer) == ("silver", ("bronze", "2020-08-08"))
-    told = {"scheme": KEY, "customer_id": customer, "class": "silver", "to_class": "bronze", "on": "2020-08-08"}
+    reason = {"cause": "clock", "version": 1}
+    told = {"before": "silver", "after": "bronze", "on": "2020-08-08", "reason": reason}
+    told |= {"scheme": KEY, "customer_id": customer}
     assert await announced(database, customer, KEY, PENDING) == [told]
     for day in (LEAVES + timedelta(days=12), LEAVES + timedelta(days=29)):
         await until(day)
@@ -115,7 +118,7 @@ async def test_a_pending_downgrade_is_called_off_when_the_customer_qualifies_aga
     await until(LEAVES)
     assert await buy(admin, customer, instant(LEAVES), "300") == "silver"
     assert await stands(admin, customer) == ("silver", None)
-    assert [each["to_class"] for each in await announced(database, customer, KEY, CALLED_OFF)] == ["bronze"]
+    assert [each["after"] for each in await announced(database, customer, KEY, CALLED_OFF)] == ["bronze"]
     await until(LEAVES + timedelta(days=30))
     assert await stands(admin, customer) == ("silver", None)
     assert [change[1] for change in await changes(admin, customer, KEY)] == ["basic", "silver"]
@@ -160,7 +163,7 @@ async def test_one_step_at_a_time_each_after_its_own_grace(
     assert await stands(admin, customer) == ("bronze", ("basic", "2020-08-08"))
     await until(date(2020, 8, 8))
     assert await stands(admin, customer) == ("basic", None)
-    assert [each["to_class"] for each in await announced(database, customer, KEY, PENDING)] == [
+    assert [each["after"] for each in await announced(database, customer, KEY, PENDING)] == [
         "silver",
         "bronze",
         "basic",
@@ -255,7 +258,17 @@ async def test_a_pending_upgrade_is_called_off_by_a_refund(
     customer = await customer_with(admin, (instant(TODAY), "700"))
     assert await buy(admin, customer, instant(TODAY), "690", "refund") == "basic"
     assert await stands(admin, customer) == ("basic", None)
-    assert len(await announced(database, customer, KEY, CALLED_OFF)) == 1
+    (pending,) = await announced(database, customer, KEY, UPGRADE_PENDING)
+    assert (pending["before"], pending["after"], pending["on"]) == ("basic", "silver", "2020-07-01")
+    (called_off,) = await announced(database, customer, KEY, UPGRADE_CALLED_OFF)
+    assert called_off == {
+        "customer_id": customer,
+        "scheme": KEY,
+        "before": "basic",
+        "after": "silver",
+        "reason": {"cause": "correction", "version": 1},
+    }
+    assert await announced(database, customer, KEY, CALLED_OFF) == []
     await until(date(2020, 7, 1))
     assert await stands(admin, customer) == ("basic", None)
 
@@ -281,6 +294,10 @@ async def test_a_pending_downgrade_turns_into_a_pending_upgrade(
     assert await stands(admin, customer) == ("silver", ("basic", "2020-10-07"))
     await buy(admin, customer, instant(LEAVES), "1000")
     assert await stands(admin, customer) == ("silver", ("gold", "2020-08-01"))
+    assert [each["after"] for each in await announced(database, customer, KEY, PENDING)] == ["basic"]
+    assert [each["after"] for each in await announced(database, customer, KEY, CALLED_OFF)] == ["basic"]
+    assert [each["after"] for each in await announced(database, customer, KEY, UPGRADE_PENDING)][-1] == "gold"
+    assert await announced(database, customer, KEY, UPGRADE_CALLED_OFF) == []
 
 
 # ---- staying, correcting, ordering -----------------------------------------------------------------------------------

@@ -82,7 +82,10 @@ async def test_an_override_stands_at_once_and_says_who_why_and_until_when(
     }
     assert (await admin.get(f"/v1/customers/{customer}")).json()["classes"][KEY] == "gold"
     assert (await changes(admin, customer, KEY))[-1] == ("bronze", "gold", "override")
-    assert (await announced(database, customer, KEY, "customer.class_changed"))[-1]["cause"] == "override"
+    assert (await announced(database, customer, KEY, "customer.class_changed"))[-1]["reason"] == {
+        "cause": "override",
+        "version": 1,
+    }
     ((kind, resource, after),) = await audited(database, "override.put")
     assert (kind, resource, after["class"]) == ("user", "override", "gold")
     assert after["reason"] == {"personal": True}

@@ -104,7 +104,9 @@ async def test_a_new_scheme_classifies_nobody_until_it_is_published(
     assert (change["to_class"], change["version"], change["cause"]) == ("small", 1, "publish")
     assert shown in (await admin.get("/v1/schemes")).json()["items"]
     events = "SELECT array_agg(payload) FROM outbox_event WHERE name = 'scheme.published'"
-    assert await value(database, events) == [{"scheme": "size", "version": 1, "replaces": None}]
+    assert await value(database, events) == [
+        {"scheme": "size", "before": None, "after": 1, "reason": {"cause": "publish", "note": None}}
+    ]
     actions = "SELECT array_agg(action ORDER BY id) FROM audit_event WHERE resource = 'scheme' AND resource_id = 'size'"
     assert await value(database, actions) == ["scheme.created", "scheme.publish_requested", "scheme.published"]
 
@@ -221,7 +223,7 @@ async def test_a_rollback_restores_the_classes_of_the_version_before(
     moved = next(each for each in made if before[each] == "A" and each != made[-1])
     history = (await admin.get(f"/v1/customers/{moved}/classes/abc/history")).json()["items"]
     assert [each["version"] for each in history][:2] in ([1, 2], [1])
-    events = "SELECT array_agg(payload -> 'replaces' ORDER BY id) FROM outbox_event WHERE name = 'scheme.published'"
+    events = "SELECT array_agg(payload -> 'before' ORDER BY id) FROM outbox_event WHERE name = 'scheme.published'"
     assert await value(database, events) == [1, 2]
 
 
