@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from sqlalchemy import delete
 
 from app.classification import overrides, refresh
 from app.classification.definitions import Fact
 from app.classification.engine import Cause
+from app.classification.failures import CANNOT_COMPUTE, ask_why, run_examination
 from app.classification.models import (
     class_change,
     class_override,
@@ -85,6 +85,7 @@ async def _anew(session: WriteSession, customer_id: UUID, *, is_correction: bool
 async def _later(session: WriteSession, customer_id: UUID) -> dict[str, Any]:
     """Leave the customer to the next sweep; until then its classes stand."""
     await refresh.mark_dirty(session, [customer_id])
+    await ask_why(session, customer_id)
     return {"classes": {each["scheme"]: each["class"] for each in await classes_of(session, customer_id)}}
 
 
@@ -95,8 +96,8 @@ async def _classes(
     cause = Cause(name, session.principal, session.correlation_id, correction=is_correction)
     try:
         outcome = await decide(session, [customer_id], as_of=as_of, cause=cause)
-    except asyncpg.DataError as error:
-        # Some scheme cannot compute this customer; the sweep finds out which, and the fact is not lost for it.
+    except CANNOT_COMPUTE as error:
+        # Some scheme cannot compute this customer; a job finds out which, and the fact is not lost for it.
         raise ReactionFailed from error
     return {"classes": outcome.classes}
 
@@ -140,6 +141,7 @@ HANDLERS: dict[type[Any], Any] = {
 }
 JOBS = {
     "schemes.empty": run_emptying,
+    "schemes.examine": run_examination,
     "reviews.sweep": run_sweep,
     "recalculations.run": run_recalculation,
     "recalculations.nightly": run_nightly,

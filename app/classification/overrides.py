@@ -25,11 +25,12 @@ from sqlalchemy import (
 
 from app.classification import refresh, schemes
 from app.classification.engine import Cause, Scheme
+from app.classification.failures import CANNOT_COMPUTE, ask_why, was_put_off
 from app.classification.models import class_override
 from app.classification.queries import READ
 from app.core import audit, clock
 from app.core.db import ReadSession, Record, WriteSession
-from app.core.errors import Conflict, Forbidden, Invalid, NotFound
+from app.core.errors import Conflict, Forbidden, Invalid, NotFound, ReactionFailed
 from app.core.http.paging import Page
 from app.core.jobs import JobContext
 from app.customers.document import visible_to
@@ -296,9 +297,16 @@ def _record(session: WriteSession, actor: Actor, action: str, row: Record) -> No
 
 
 async def _decide_again(session: WriteSession, customer_id: UUID, now: datetime) -> None:
+    if was_put_off(session):
+        await refresh.mark_dirty(session, [customer_id])
+        await ask_why(session, customer_id)
+        return
     await refresh.refresh_metrics(session, [customer_id], as_of=now)
     cause = Cause("override", session.principal, session.correlation_id)
-    await schemes.decide(session, [customer_id], as_of=now, cause=cause)
+    try:
+        await schemes.decide(session, [customer_id], as_of=now, cause=cause)
+    except CANNOT_COMPUTE as error:
+        raise ReactionFailed from error
 
 
 # ---- questions -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from sqlalchemy import case, func, select
 
 from app.classification import drift, failures, fitting, publishing, refresh, schemes, walking
@@ -123,6 +122,7 @@ class _Run:
 
     async def _in_transaction(self, each: Any, chunk: refresh.Range) -> int:
         async def attempt(session: WriteSession, evaluation: Evaluation) -> int:
+            await failures.limit_time(session, times=failures.OF_A_CHUNK)
             await keep_all(session)
             await refresh.plan_for_many(session)
             return int(await each(session, chunk, evaluation))
@@ -134,7 +134,7 @@ class _Run:
         try:
             async with self.database.transaction(correlation_id=self.cause.correlation_id) as session:
                 return int(await attempt(session, self.evaluation))
-        except asyncpg.DataError:
+        except failures.CANNOT_COMPUTE:
             failing = await failures.set_aside_failing(self.database, self.evaluation, attempt)
             if not failing:
                 raise
@@ -168,10 +168,21 @@ class _Run:
         elif self.refit:
             found = await schemes.load(self.database.reading(), failing=self.failing)
             asked = [each for key, each in found.schemes.items() if key in self.keys]
-            fits = await asyncio.gather(*(self._fitted(each) for each in asked if each.document.breakpoint_paths))
+            fitting_each = [self._fitted_or_aside(each) for each in asked if each.document.breakpoint_paths]
+            fits = [fit for fit in await asyncio.gather(*fitting_each) if fit is not None]
             async with self.database.transaction() as session:
                 await publishing.put_breakpoints_in_force(session, fits, as_of=self.as_of, recalculation_id=self.id)
         self.phase, self.position = "classes", refresh.NOBODY
+
+    async def _fitted_or_aside(self, each: Scheme) -> fitting.Fit | None:
+        """None, with its reason recorded, when the population cannot be computed for it; it keeps what it has."""
+        try:
+            return await self._fitted(each)
+        except failures.CANNOT_COMPUTE as error:
+            async with self.database.transaction() as session:
+                await failures.record(session, {each.key: failures.reason(error)})
+            self.failing.add(each.key)
+            return None
 
     async def _fitted(self, each: Scheme) -> fitting.Fit:
         session = self.database.reading()
@@ -187,6 +198,7 @@ class _Run:
         self.evaluation = (await schemes.load(self.database.reading())).evaluation
 
         async def attempt(session: WriteSession, evaluation: Evaluation) -> int:
+            await failures.limit_time(session, times=failures.OF_A_CHUNK)
             await keep_all(session)
             ids = await refresh.some_dirty(session, walking.CHUNK)
             if ids:

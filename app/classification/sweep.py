@@ -6,12 +6,11 @@ A schedule looks at these customers, and never at everybody.
 from datetime import UTC, datetime
 from uuid import UUID
 
-import asyncpg
 from sqlalchemy import literal, select, tuple_
 
 from app.classification import recalculations, refresh
 from app.classification.engine import Cause, Evaluation
-from app.classification.failures import set_aside_failing
+from app.classification.failures import CANNOT_COMPUTE, OF_A_CHUNK, limit_time, set_aside_failing
 from app.classification.models import customer_metrics, recalculation
 from app.classification.schemes import decide, published
 from app.core import clock
@@ -45,7 +44,7 @@ async def _review_some_of_all_schemes(context: JobContext, after: Place | None, 
     try:
         async with context.database.transaction(correlation_id=context.correlation_id) as session:
             return await _review_some(session, after, now, await published(session))
-    except asyncpg.DataError:
+    except CANNOT_COMPUTE:
         evaluation = await published(context.database.reading())
 
         async def attempt(session: WriteSession, alone: Evaluation) -> None:
@@ -69,6 +68,7 @@ async def _review_some(
     session: WriteSession, after: Place | None, now: datetime, evaluation: Evaluation
 ) -> Place | None:
     """Review the next chunk; the place of its last customer, None when there was none."""
+    await limit_time(session, times=OF_A_CHUNK)
     await keep_all(session)
     m = customer_metrics.c
     due = select(m.next_review_at, m.customer_id).where(m.next_review_at <= now)

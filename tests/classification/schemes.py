@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Any
 
+import asyncpg
 import httpx
 from sqlalchemy import insert
 
@@ -13,6 +14,14 @@ from app.classification.schemes import TOPIC, document_adapter
 from app.core.db import Database
 from app.core.invalidation import announce
 from app.core.jobs import enqueue
+
+FAILURES = [
+    (asyncpg.NumericValueOutOfRangeError, "outside what"),
+    (asyncpg.UndefinedColumnError, "name what is not there"),
+    (asyncpg.StatementTooComplexError, "more than the database can evaluate"),
+    (asyncpg.QueryCanceledError, "longer than"),
+]
+"""What the database may say of a scheme, and what the scheme shows then."""
 
 RunJobs = Callable[[], Awaitable[None]]
 

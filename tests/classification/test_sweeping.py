@@ -6,7 +6,6 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import httpx
 import pytest
 
@@ -17,6 +16,7 @@ from app.core import clock, invalidation
 from app.core.db import Database, WriteSession
 from app.core.jobs import JobContext
 from tests.classification.population import NOON, add, recalculate
+from tests.classification.schemes import FAILURES
 from tests.classification.test_following import rows_of
 
 TODAY = date(2020, 6, 30)
@@ -185,9 +185,15 @@ async def test_classes_can_be_left_to_the_sweep(
     assert (await _classes(admin, customer))["lifecycle"] == "first_purchase"
 
 
+@pytest.mark.parametrize(("error", "reason"), FAILURES)
 @pytest.mark.usefixtures("begun")
 async def test_a_scheme_that_fails_for_a_customer_costs_nobody_a_purchase(
-    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs, monkeypatch: pytest.MonkeyPatch
+    admin: httpx.AsyncClient,
+    database: Database,
+    run_jobs: RunJobs,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
+    reason: str,
 ) -> None:
     await a_population(database)
     await recalculate(admin, run_jobs, refit=True)
@@ -195,7 +201,7 @@ async def test_a_scheme_that_fails_for_a_customer_costs_nobody_a_purchase(
 
     async def failing(session: WriteSession, evaluation: Any, *given: Any, **named: Any) -> Any:
         if any(each.key == "rfm" for each in evaluation.schemes):
-            raise asyncpg.NumericValueOutOfRangeError("numeric field overflow")
+            raise error
         return await evaluate(session, evaluation, *given, **named)
 
     monkeypatch.setattr(schemes, "evaluate", failing)
@@ -205,9 +211,15 @@ async def test_a_scheme_that_fails_for_a_customer_costs_nobody_a_purchase(
     )
     assert answer.status_code == 201, answer.text
     assert len((await admin.get(f"/v1/customers/{customer}/purchases")).json()["items"]) == 1
-    await sweep_who_is_due(database)
+    held = {"class": "vip", "reason": "a contract", "expires_at": "2020-12-31T00:00:00Z"}
+    answer = await admin.put(f"/v1/customers/{customer}/classes/tier/override", json=held)
+    assert answer.status_code == 200, answer.text
     await run_jobs()
     found = (await admin.get("/v1/schemes/rfm")).json()
-    assert found["error"] is not None
+    assert reason in found["error"]
+    assert [each["key"] for each in (await admin.get("/v1/schemes")).json()["items"] if each["error"]] == ["rfm"]
+    await sweep_who_is_due(database)
+    await run_jobs()
+    assert (await _classes(admin, customer))["tier"] == "vip"
     assert found["stale_since"] is not None
     assert (await _classes(admin, customer))["lifecycle"] == "first_purchase"

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
@@ -18,6 +17,7 @@ from app.classification.recalculate import _Run
 from app.core.db import Database
 from app.core.jobs import Interrupted
 from tests.classification.population import NOON, RunJobs, add, classes, recalculate
+from tests.classification.schemes import FAILURES
 from tests.classification.test_recalculations import WORKER, environment
 from tests.conftest import MakeUser
 from tests.customers.customers import pointers
@@ -439,8 +439,14 @@ async def test_a_scheme_whose_document_is_no_longer_valid_is_set_aside_and_says_
     assert (shown["version"], shown["error"], shown["stale_since"]) == (2, None, None)
 
 
+@pytest.mark.parametrize(("error", "why"), FAILURES)
 async def test_a_scheme_that_the_database_cannot_evaluate_does_not_stop_the_others(
-    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs, monkeypatch: pytest.MonkeyPatch
+    admin: httpx.AsyncClient,
+    database: Database,
+    run_jobs: RunJobs,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
+    why: str,
 ) -> None:
     await people(database, admin, run_jobs)
     await scheme(admin)
@@ -452,13 +458,13 @@ async def test_a_scheme_that_the_database_cannot_evaluate_does_not_stop_the_othe
 
     async def failing(session: Any, evaluation: Any, *given: Any, **named: Any) -> Any:
         if any(each.key == "size" for each in evaluation.schemes):
-            raise asyncpg.NumericValueOutOfRangeError("numeric field overflow")
+            raise error
         return await evaluate(session, evaluation, *given, **named)
 
     monkeypatch.setattr("app.classification.recalculate.evaluate", failing)
     stood = await counts(admin, "size")
     assert (await recalculate(admin, run_jobs, refit=True))["changed"] >= 0
-    for key, reason in (("size", "outside what"), ("reader", "uses size, which cannot be evaluated")):
+    for key, reason in (("size", why), ("reader", "uses size, which cannot be evaluated")):
         shown = (await admin.get(f"/v1/schemes/{key}")).json()
         assert (reason in shown["error"], shown["stale_since"] is not None) == (True, True), shown
     assert await counts(admin, "size") == stood
