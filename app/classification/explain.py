@@ -25,6 +25,7 @@ from app.classification.explanation.steps import Present, Step, steps
 from app.classification.explanation.told import Told, direction
 from app.classification.explanation.trees import deciding, holds
 from app.classification.explanation.words import Words
+from app.classification.failures import CANNOT_COMPUTE, NOT_COMPUTABLE, reason
 from app.classification.metrics import METRICS, Window
 from app.classification.refresh import WINDOW
 from app.core import clock
@@ -41,9 +42,27 @@ async def explain(
     """The decision laid open, as of the latest instant that decided it, or from the facts up to another.
 
     Of a past instant, versions, breakpoints and classes are those of that time; fields and tags have no history and
-    are today's. Raises `NotFound` when the customer has not been measured yet.
+    are today's. Raises `NotFound` when the customer has not been measured yet, `SchemeFailing` when the database cannot
+    evaluate the scheme for it.
     """
     found = await schemes.current(session)
+    try:
+        return await _explained(session, found, each, customer_id, as_of, language)
+    except CANNOT_COMPUTE as error:
+        why = found.aside.get(each.key)
+        if why is None and not isinstance(error, NOT_COMPUTABLE):
+            raise  # it took long, for whatever reason
+        raise schemes.SchemeFailing(f"{each.key}: {why or reason(error)}") from error
+
+
+async def _explained(
+    session: ReadSession,
+    found: schemes.Published,
+    each: Scheme,
+    customer_id: UUID,
+    as_of: datetime | None,
+    language: Language,
+) -> dict[str, Any]:
     keys = _keys(found, each, past=as_of is not None and as_of < clock.business_now())
     situation = await find(session, found, keys, customer_id, as_of)
     used = [] if situation.past else _in_order(found, keys[1:])

@@ -29,7 +29,7 @@ from app.classification.engine import Scheme
 from app.classification.metrics import read_value
 from app.classification.models import class_change, class_override, scheme_version
 from app.classification.queries import READ, as_class, override_columns, with_shares
-from app.classification.schemes import document_adapter, published
+from app.classification.schemes import published, read_document
 from app.core.db import ReadSession, Record
 from app.core.http.paging import Page
 from app.customers.document import visible_to
@@ -115,18 +115,23 @@ async def _page_of_changes(
     }
 
 
-async def _documents(session: ReadSession, versions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], BaseDocument]:
-    """The documents that decided, each read once."""
+async def _documents(
+    session: ReadSession, versions: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], BaseDocument | None]:
+    """The documents that decided, each read once; None for what is none any more."""
     v = scheme_version.c
     wanted = [and_(v.scheme == key, v.version == version) for key, version in sorted(versions)]
     if not wanted:
         return {}
     rows = await session.all(select(v.scheme, v.version, v.document).where(or_(*wanted)))
-    return {(row["scheme"], row["version"]): document_adapter.validate_python(row["document"]) for row in rows}
+    found = {(row["scheme"], row["version"]): read_document(row["document"]) for row in rows}
+    return {version: None if isinstance(document, str) else document for version, document in found.items()}
 
 
-def _change(row: Record, document: BaseDocument) -> dict[str, Any]:
-    """A change as people read it, by the document of the version that decided."""
+def _change(row: Record, document: BaseDocument | None) -> dict[str, Any]:
+    """A change as people read it, by the document of the version that decided; without it no number has a name."""
+    if document is None:
+        return {**row, "score": None, "inputs": {}, "facts": []}
     # Who left a deleted scheme was not decided upon.
     inputs = zip(document.metrics, row["inputs"], strict=True) if row["inputs"] else ()
     facts = zip(document.facts, row["facts"] or (), strict=False)

@@ -8,7 +8,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.classification import fitting, schemes
+from app.classification import explain, fitting, schemes
 from app.classification.engine import Evaluation
 from app.classification.failures import set_aside_failing
 from app.core.db import Database, WriteSession
@@ -54,3 +54,27 @@ async def test_a_population_that_cannot_be_computed_for_one_scheme_is_for_the_ot
     monkeypatch.setattr(fitting, "fit", fit)
     await recalculate(admin, run_jobs, refit=True)
     assert await errors(admin) == []
+
+
+async def test_a_class_that_cannot_be_computed_cannot_be_explained_and_the_answer_says_why(
+    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = await add(database, "c", [(1, "10"), (40, "5")])
+    await recalculate(admin, run_jobs, refit=True)
+    path = f"/v1/customers/{customer}/classes/abc"
+    for error, status, said in (
+        (asyncpg.NumericValueOutOfRangeError, 409, "abc: a value of some customer"),
+        (asyncpg.StatementTooComplexError, 409, "abc: its conditions are more than"),
+        (asyncpg.QueryCanceledError, 503, "took too long"),
+    ):
+
+        async def failing(*given: Any, failure: type[Exception] = error, **named: Any) -> Any:
+            raise failure
+
+        monkeypatch.setattr(explain, "_rows", failing)
+        answer = await admin.get(f"{path}/explanation")
+        assert (answer.status_code, said in answer.json()["detail"]) == (status, True), answer.text
+        if status == 409:
+            assert answer.json()["type"] == "urn:strata:problem:scheme-failing"
+    for there in (path, f"{path}/history"):
+        assert (await admin.get(there)).status_code == 200

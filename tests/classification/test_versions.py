@@ -437,6 +437,8 @@ async def test_a_scheme_whose_document_is_no_longer_valid_is_set_aside_and_says_
     await publish(admin, run_jobs, "rfm", await draft(admin, "rfm", next_version))
     shown = (await admin.get("/v1/schemes/rfm")).json()
     assert (shown["version"], shown["error"], shown["stale_since"]) == (2, None, None)
+    first = (await admin.get(f"/v1/customers/{made[0]}/classes/rfm/history")).json()["items"][-1]
+    assert (first["version"], first["cause"], first["inputs"]) == (1, "refit", {})
 
 
 @pytest.mark.parametrize(("error", "why"), FAILURES)
