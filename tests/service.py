@@ -179,7 +179,9 @@ async def _exchange(app: FastAPI, scope: dict[str, Any], content: bytes) -> Answ
     status, headers, body = 0, {}, bytearray()
 
     async def receive() -> dict[str, Any]:
-        return messages.pop() if messages else {"type": "http.disconnect"}
+        if not messages:
+            await asyncio.Event().wait()  # nobody hangs up before the answer is there
+        return messages.pop()
 
     async def send(message: Any) -> None:
         nonlocal status

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Select, func, literal, select, tuple_
 from app.classification.comparing import NO_CLASS
 from app.classification.models import simulation, simulation_move
 from app.classification.simulations import READ
-from app.core import csv
+from app.core import audit, csv
 from app.core.bounds import money_text
 from app.core.db import ReadSession, Record
 from app.core.errors import Conflict, NotFound
@@ -22,8 +22,6 @@ from app.identity.actor import Actor
 READ_CUSTOMERS = "customers:read"
 NOBODYS_CLASS = "-"
 """What a filter calls having no class; no class can be called so."""
-BLOCK = 1_000
-"""Rows of a file that are in memory at a time."""
 
 _m, _c = simulation_move.c, customer.c
 _order = (_m.from_class, _m.to_class, _m.customer_id)
@@ -83,13 +81,17 @@ async def sample(session: ReadSession, actor: Actor, movers: Movers, size: int) 
     return {"items": [_mover(row) for row in rows], "next_cursor": None}
 
 
-async def file_of(session: ReadSession, actor: Actor, movers: Movers) -> AsyncIterator[str]:
-    """All of them as CSV, block by block; each block is a statement of its own."""
-    yield csv.lines([COLUMNS])
-    after: list[Any] | None = None
-    while rows := await _after(session, actor, movers, after, BLOCK):
-        yield csv.lines([[_cell(name, row[name]) for name in COLUMNS] for row in rows])
-        after = _position(rows[-1])
+async def file_of(session: ReadSession, actor: Actor, movers: Movers, request_id: str | None) -> AsyncIterator[str]:
+    """All of them as CSV; that somebody took them is written down."""
+    what = {"from_class": movers.from_class, "to_class": movers.to_class}
+    await audit.record_reading(
+        session, actor, "simulation.exported", "simulation", movers.simulation_id, what=what, request_id=request_id
+    )
+
+    async def after(row: Record | None, limit: int) -> list[Record]:
+        return await _after(session, actor, movers, None if row is None else _position(row), limit)
+
+    return csv.file_of(COLUMNS, after, {"monetary": money_text})
 
 
 async def _after(
@@ -108,7 +110,3 @@ def _position(row: Record) -> list[Any]:
 
 def _mover(row: Record) -> dict[str, Any]:
     return {**row, "from_class": row["from_class"] or None, "to_class": row["to_class"] or None}
-
-
-def _cell(name: str, value: Any) -> Any:
-    return money_text(value) if name == "monetary" else value

@@ -18,7 +18,7 @@ from app.classification.definitions.references import broken, levels
 from app.classification.engine import Cause, Evaluation, Outcome, Scheme, evaluate
 from app.classification.models import scheme, scheme_version
 from app.core.db import ReadSession, Record, WriteSession
-from app.core.errors import Conflict, NotFound
+from app.core.errors import Conflict, Invalid, NotFound
 from app.core.http.problems import message_of, pointer_of
 from app.core.invalidation import Cache, announce
 
@@ -144,6 +144,13 @@ async def get(session: ReadSession, key: str) -> Scheme:
     if key in found.aside:
         raise SchemeFailing(f"{key}: {found.aside[key]}")
     raise NotFound(f"There is no published scheme {key}; there are: {', '.join(found.keys)}")
+
+
+async def check_class(session: ReadSession, key: str, name: str) -> None:
+    """Raises `Invalid` at /path/name for a class that the published scheme does not have, and what `get` raises."""
+    known = (await get(session, key)).document.class_names
+    if name not in known:
+        raise Invalid.at("/path/name", f"{key} has no class {name}; it has: {', '.join(known)}")
 
 
 def chosen(evaluation: Evaluation, keys: Collection[str]) -> Evaluation:

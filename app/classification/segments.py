@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.classification import catalogue, publishing, refresh, schemes, versions
 from app.classification.definitions import IN, PopulationQuantile, SegmentDocument, StaticDocument
+from app.classification.definitions.references import check_against
 from app.classification.engine import Cause, exclude_evaluation
 from app.classification.metrics import MEDIAN_GAP, METRICS
 from app.classification.models import customer_class, recalculation, scheme, scheme_version, segment_member
@@ -20,7 +21,7 @@ from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Conflict, FieldError, Invalid, NotFound
 from app.core.http.paging import Page
 from app.core.http.problems import message_of, pointer_of
-from app.core.predicates import MetricIs, Node, leaves
+from app.core.predicates import MetricIs, Node, leaves, located
 from app.customers.document import check_visible, visible_to
 from app.customers.models import customer
 from app.identity.actor import Actor, Scope
@@ -53,6 +54,17 @@ async def create(
         await publishing.switch(session, key, 1, breakpoints_id=None, by=session.principal)
     else:
         await versions.ask_to_publish(session, actor, key, 1, refit=True)
+
+
+async def check_condition(session: ReadSession, when: Node) -> None:
+    """Raises `Invalid` below /body/when for a condition that a new segment could not have, or not be counted by."""
+    document = _asking(when)
+    others = await schemes.documents(session)
+    check_against({**others, "": document}, "", "/body")
+    is_counted = (await schemes.published(session)).counts_categories
+    for at, leaf in located(when, "/body/when"):
+        if isinstance(leaf, MetricIs) and leaf.metric == "distinct_categories" and not is_counted:
+            raise Invalid.at(f"{at}/metric", "not counted yet: a published scheme or segment has to ask for it first")
 
 
 def _asking(when: Node) -> SegmentDocument:
@@ -173,6 +185,12 @@ async def read(session: ReadSession, actor: Actor, key: str, permission: str = R
     if row is None:
         raise NotFound(f"There is no segment {key}")
     return _shown(row)
+
+
+async def check_exists(session: ReadSession, key: str) -> None:
+    """Raises `NotFound` unless this is a segment in force, and what `schemes.get` raises."""
+    if (await schemes.get(session, key)).document.kind not in _KINDS:
+        raise NotFound(f"{key} is no segment")
 
 
 async def page(session: ReadSession, actor: Actor, page: Page) -> dict[str, Any]:

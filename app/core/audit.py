@@ -1,5 +1,7 @@
 """One row per change, in the transaction of the change: who, when, what, before and after.
 
+What leaves as a file is written down, too: before its first row.
+
 Personal data is never copied into the audit: a personal field that changed says only that it did.
 """
 
@@ -11,7 +13,7 @@ from sqlalchemy import Column, DateTime, Index, Table, Text, func
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.core.db import WriteSession, metadata
+from app.core.db import ReadSession, WriteSession, metadata
 
 audit_event = Table(
     "audit_event",
@@ -62,6 +64,21 @@ def record(
         after=_by_reference(after, personal),
         request_id=session.correlation_id,
     )
+
+
+async def record_reading(
+    session: ReadSession,
+    who: Who,
+    action: str,
+    resource: str,
+    resource_id: object,
+    *,
+    what: Mapping[str, Any],
+    request_id: str | None,
+) -> None:
+    """Write down what somebody is about to read, in a transaction of its own."""
+    async with session.database.transaction(correlation_id=request_id) as writing:
+        record(writing, who, action, resource, resource_id, after=what)
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,10 +2,34 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+BLOCK = 1_000
+"""Rows of a file that are in memory at a time."""
+
 _BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+async def file_of(
+    columns: Sequence[str],
+    after: Callable[[Any | None, int], Awaitable[Sequence[Mapping[str, Any]]]],
+    written: Mapping[str, Callable[[Any], str]],
+) -> AsyncIterator[str]:
+    """Rows with these columns as a file, block by block.
+
+    `after` reads so many rows behind a row, None being the beginning; each block is a statement of its own. `written`
+    says how the values of a column are written when that is not as they are.
+    """
+    yield lines([columns])
+    last = None
+    while rows := await after(last, BLOCK):
+        yield lines([[_written(row[name], written.get(name)) for name in columns] for row in rows])
+        last = rows[-1]
+
+
+def _written(value: Any, how: Callable[[Any], str] | None) -> Any:
+    return value if value is None or how is None else how(value)
 
 
 def lines(rows: Iterable[Sequence[Any]]) -> str:

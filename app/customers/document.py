@@ -20,6 +20,9 @@ from app.identity.scopes import scope_params, within_scope
 
 READ_CONTACT = permissions.declare("customers:read_contact")
 
+BY_SOURCE = select(customer.c.id.label("customer_id"), customer.c.source.label("value"))
+"""Where the record says that each customer came from."""
+
 _extensions: dict[str, ColumnElement[Any]] = {}
 _selects: dict[tuple[Any, ...], Select[Any]] = {}
 _prepared: dict[tuple[Any, ...], Prepared] = {}
@@ -50,8 +53,7 @@ def document(actor: Actor) -> ColumnElement[Any]:
         "region": c.region,
         "source": c.source,
         "language": c.language,
-        "phone": _masked(clear, c.phone, mask_phone(c.phone)),
-        "email": _masked(clear, c.email, mask_email(c.email)),
+        **contact(clear),
         "identities": _identities(clear),
         "tags": c.tags,
         "owner_id": c.owner_id,
@@ -66,6 +68,15 @@ def document(actor: Actor) -> ColumnElement[Any]:
     for name, value in fields.items():
         pairs += [literal(name, Text), value]
     return cast(func.json_build_object(*pairs), Text)
+
+
+def contact(clear: ColumnElement[bool]) -> dict[str, ColumnElement[Any]]:
+    """Phone and e-mail, masked where the condition does not hold: `visible_to(actor, READ_CONTACT)`."""
+    c = customer.c
+    return {
+        "phone": _masked(clear, c.phone, mask_phone(c.phone)),
+        "email": _masked(clear, c.email, mask_email(c.email)),
+    }
 
 
 def _identities(clear: ColumnElement[bool]) -> ColumnElement[Any]:

@@ -1,6 +1,6 @@
-"""Finding customers: read one, list, search by predicate tree, members of a class.
+"""Finding customers: read one, list, search and count by predicate tree, members of a class, as pages or as a file.
 
 Announces nothing and reacts to nothing.
 Reads everything below, always starting from what the actor may see.
-Never changes anything.
+Never changes anything; who takes a file is written down.
 """

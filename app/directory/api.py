@@ -5,23 +5,36 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request, Response
 
-from app.classification import schemes
+from app.classification import schemes, segments
 from app.classification.definitions import IN
 from app.core.bounds import Code, Key
-from app.core.errors import Invalid, NotFound
 from app.core.http.etag import tag as etag
+from app.core.http.files import CsvResponse, csv_file
 from app.core.http.paging import Page, Paging
-from app.core.http.routes import ReadSession, router
+from app.core.http.routes import REQUEST_ID, ReadSession, router
 from app.customers import document
 from app.customers.schemas import CustomerOut, Region, TagName
-from app.directory import queries
-from app.directory.schemas import ClassFilter, CustomerPage, IdentityFilter, SearchIn, SearchText, Sort
+from app.directory import exports, queries
+from app.directory.schemas import (
+    ClassFilter,
+    CustomerPage,
+    IdentityFilter,
+    PreviewIn,
+    PreviewOut,
+    SearchIn,
+    SearchText,
+    Sort,
+)
 from app.identity.access import Requires
 from app.identity.actor import Actor
 
 routes = router(tag="Customers")
 
 CanReadCustomers = Annotated[Actor, Depends(Requires("customers:read"))]
+CanReadSegments = Annotated[Actor, Depends(Requires(segments.READ))]
+SchemeKey = Annotated[Key, Path(description="scheme key, such as abc")]
+ClassName = Annotated[Code, Path(description="class, such as A")]
+SegmentKey = Annotated[Key, Path(description="segment key, such as big_in_shanghai")]
 Include = Annotated[Literal["total"] | None, Query(description="`total` counts all matches")]
 
 
@@ -89,15 +102,13 @@ async def list_class_customers(
     actor: CanReadCustomers,
     session: ReadSession,
     page: Paging,
-    key: Annotated[Key, Path(description="scheme key, such as abc")],
-    name: Annotated[Code, Path(description="class, such as A")],
+    key: SchemeKey,
+    name: ClassName,
     sort: Annotated[Sort, Query()] = Sort.CREATED_DESC,
     include: Include = None,
 ) -> Response:
     """The customers of one class."""
-    each = await schemes.get(session, key)
-    if name not in each.document.class_names:
-        raise Invalid.at("/path/name", f"{key} has no class {name}; it has: {', '.join(each.document.class_names)}")
+    await schemes.check_class(session, key, name)
     content = await queries.page_of_customers(
         session, actor, page, filters={"class": f"{key}:{name}"}, sort=sort, total=include == "total"
     )
@@ -109,18 +120,43 @@ async def list_segment_customers(
     actor: CanReadCustomers,
     session: ReadSession,
     page: Paging,
-    key: Annotated[Key, Path(description="segment key, such as big_in_shanghai")],
+    key: SegmentKey,
     sort: Annotated[Sort, Query()] = Sort.CREATED_DESC,
     include: Include = None,
 ) -> Response:
     """The customers in a segment."""
-    each = await schemes.get(session, key)
-    if each.document.kind not in ("segment", "static"):
-        raise NotFound(f"{key} is no segment")
+    await segments.check_exists(session, key)
     content = await queries.page_of_customers(
         session, actor, page, filters={"class": f"{key}:{IN}"}, sort=sort, total=include == "total"
     )
     return Response(content, media_type="application/json")
+
+
+@routes.get("/schemes/{key}/classes/{name}/export", response_model=str, response_class=CsvResponse)
+async def export_class_customers(
+    actor: CanReadCustomers, session: ReadSession, request: Request, key: SchemeKey, name: ClassName
+) -> object:
+    """All customers of one class, among those you may see, as CSV; contact data as far as you may read it."""
+    await schemes.check_class(session, key, name)
+    rows = await exports.file_of_class(session, actor, key, name, request.scope.get(REQUEST_ID))
+    return csv_file(f"{key}-{name}", rows)
+
+
+@routes.get("/segments/{key}/export", response_model=str, response_class=CsvResponse)
+async def export_segment_customers(
+    actor: CanReadCustomers, session: ReadSession, request: Request, key: SegmentKey
+) -> object:
+    """All customers in a segment, among those you may see, as CSV; contact data as far as you may read it."""
+    await segments.check_exists(session, key)
+    rows = await exports.file_of_class(session, actor, key, IN, request.scope.get(REQUEST_ID))
+    return csv_file(key, rows)
+
+
+@routes.post("/segments/preview", response_model=PreviewOut)
+async def preview_segment(actor: CanReadSegments, session: ReadSession, body: PreviewIn) -> object:
+    """How many customers a segment with this condition would hold, among those you may see; nothing is kept."""
+    await segments.check_condition(session, body.when)
+    return await queries.preview(session, actor, segments.READ, body.when)
 
 
 routers = [routes]

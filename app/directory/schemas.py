@@ -34,6 +34,35 @@ class CustomerPage(Out):
     total: Count | None
 
 
+class PreviewIn(In):
+    """The condition that a segment would have."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "when": {
+                        "all": [
+                            {"metric": "monetary_365d", "op": "gte", "value": "2000"},
+                            {"class": "lifecycle", "op": "in", "value": ["at_risk", "churned"]},
+                        ]
+                    }
+                }
+            ]
+        }
+    )
+
+    when: Predicate
+
+
+class PreviewOut(Out):
+    """For how many of the customers you may see the condition holds, and what share of them that is."""
+
+    customers: Count
+    of: Count = Field(description="all customers you may see")
+    share: float
+
+
 class SearchIn(In):
     """Customers for whom the predicate tree holds."""
 

@@ -16,7 +16,8 @@ import pytest
 import pytest_asyncio
 
 from app import features
-from app.classification import movers, simulate, simulations, walking
+from app.classification import simulate, simulations, walking
+from app.core import csv as files
 from app.core import work
 from app.core.db import Database
 from app.core.jobs import Hopeless, JobContext, Worker
@@ -327,7 +328,7 @@ async def test_an_export_is_read_block_by_block_and_holds_no_formula(
     monkeypatch: pytest.MonkeyPatch,
     drafted: list[str],
 ) -> None:
-    monkeypatch.setattr(movers, "BLOCK", 3)
+    monkeypatch.setattr(files, "BLOCK", 3)
     names = ["=1+1", "+1", "-1", "-x", "@SUM(A1)", 'a "quoted", one', "蓝灯笼", "two\nlines"]
     path = f"{PATH}/{(await simulated(admin, run_jobs, 'abc'))['id']}"
     every = await _movers(admin, path)

@@ -3,8 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Path, Query, Response
-from fastapi.responses import StreamingResponse
+from fastapi import Depends, Path, Query, Request, Response
 
 from app.classification import movers, simulations
 from app.classification.movers import Movers
@@ -18,8 +17,9 @@ from app.classification.schemas.simulations import (
 )
 from app.core import clock
 from app.core.bounds import Key
+from app.core.http.files import CsvResponse, csv_file
 from app.core.http.paging import Paging
-from app.core.http.routes import ReadSession, WriteSession, router
+from app.core.http.routes import REQUEST_ID, ReadSession, WriteSession, router
 from app.identity.access import Requires
 from app.identity.actor import Actor
 
@@ -32,12 +32,6 @@ Version = Annotated[VersionNumber, Path(description="number of a version, whatev
 FromClass = Annotated[ClassOrNone | None, Query(description="the class now; `-` is none")]
 ToClass = Annotated[ClassOrNone | None, Query(description="the class then; `-` is none")]
 Sample = Annotated[int | None, Query(ge=1, le=1000, description="so many, drawn the same way each time; no pages")]
-
-
-class CsvResponse(StreamingResponse):
-    """A file of rows, sent while it is read."""
-
-    media_type = "text/csv"
 
 
 @routes.post("/schemes/{key}/versions/{n}/simulations", status_code=202, response_model=SimulationOut)
@@ -103,12 +97,13 @@ async def list_simulation_movers(
 async def export_simulation_movers(
     actor: CanReadSimulations,
     session: ReadSession,
+    request: Request,
     simulation_id: UUID,
     from_class: FromClass = None,
     to_class: ToClass = None,
 ) -> object:
     """All customers who move, among those you may see, as CSV."""
     await movers.check_completed(session, simulation_id)
-    rows = movers.file_of(session, actor, Movers(simulation_id, from_class, to_class))
-    name = f"simulation-{simulation_id}.csv"
-    return CsvResponse(rows, headers={"content-disposition": f'attachment; filename="{name}"'})
+    asked = Movers(simulation_id, from_class, to_class)
+    rows = await movers.file_of(session, actor, asked, request.scope.get(REQUEST_ID))
+    return csv_file(f"simulation-{simulation_id}", rows)
