@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Select
 
 from app.classification import api as classification_api
 from app.classification import checks as classification_checks
 from app.classification import handlers as classification_handlers
 from app.classification import queries as classification_queries
 from app.classification import schemes as classification_schemes
+from app.classification.portraits import basics as portraits
 from app.core import audit, idempotency, outbox
 from app.core import checks as core_checks
 from app.core.checks import Check
@@ -50,6 +51,7 @@ class Feature:
     schedules: list[Schedule] = field(default_factory=list)
     dead_letters: Mapping[str, DeadLetter] = field(default_factory=dict)
     customer_fields: dict[str, ColumnElement[Any]] = field(default_factory=dict)
+    channels: Mapping[str, Select[Any]] = field(default_factory=dict)
     import_kinds: list[ImportKind] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
 
@@ -58,7 +60,7 @@ FEATURES = [
     Feature("core", jobs=idempotency.JOBS, schedules=idempotency.SCHEDULES, checks=core_checks.CHECKS),
     Feature("identity", identity_api.routers, jobs=identity_handlers.JOBS, schedules=identity_handlers.SCHEDULES),
     Feature("imports", imports_api.routers, jobs=imports_handlers.JOBS, dead_letters=imports_handlers.DEAD_LETTERS),
-    Feature("customers", customers_api.routers),
+    Feature("customers", customers_api.routers, channels={"source": document.BY_SOURCE}),
     Feature(
         "purchases",
         purchases_api.routers,
@@ -88,10 +90,11 @@ SCHEDULES: list[Schedule] = [schedule for feature in FEATURES for schedule in fe
 
 
 def install() -> None:
-    """Wire the packages: event handlers, fields of a customer's JSON, import kinds."""
+    """Wire the packages: event handlers, fields of a customer's JSON, channels of portraits, import kinds."""
     for feature in FEATURES:
         subscribe(feature.handlers)
         document.extend(feature.customer_fields)
+        portraits.add_channels(feature.channels)
         for kind in feature.import_kinds:
             kinds.register(kind)
 

@@ -57,12 +57,15 @@ async def test_contact_data_is_masked_wherever_a_customer_is_shown(world: World,
     )
     name = (await send("GET", f"{path}/classes/lifecycle", token=world.service.tokens["admin"])).json()["class"]
     _masked(await send("GET", f"/v1/schemes/lifecycle/classes/{name}/customers", token=token, query="limit=200"))
+    file = await send("GET", f"/v1/schemes/lifecycle/classes/{name}/export", token=token)
+    _masked(file)
+    assert "c***@example.com" in file.body.decode()
     _masked(await send("PATCH", path, token=token, body={"title": "Dr."}))
     another = {"kind": "external", "value": EXTERNAL + "-2"}
     _masked(await send("POST", f"{path}/identities", token=token, body=another))
     created = {**CONTACT, "name": "x", "identities": [{"kind": "external", "value": EXTERNAL + "-3"}]}
     _masked(await send("POST", "/v1/customers", token=token, body=created))
-    for each in ("classes", "metrics", "purchases"):
+    for each in ("classes", "metrics", "portrait", "purchases"):
         _masked(await send("GET", f"{path}/{each}", token=token))
 
 

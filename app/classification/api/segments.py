@@ -5,12 +5,14 @@ from uuid import UUID
 
 from fastapi import Depends, Path
 
-from app.classification import portraits, segments
+from app.classification import segments
 from app.classification.definitions import IN
+from app.classification.portraits import groups
+from app.classification.portraits.drawing import portrait
+from app.classification.schemas.portraits import PortraitOut
 from app.classification.schemas.segments import (
     MembersIn,
     MembersOut,
-    PortraitOut,
     SegmentIn,
     SegmentOut,
     SegmentPage,
@@ -53,9 +55,9 @@ async def read_segment(actor: CanReadSegments, session: ReadSession, key: Segmen
 
 @routes.get("/{key}/portrait", response_model=PortraitOut)
 async def read_segment_portrait(actor: CanReadSegments, session: ReadSession, key: SegmentKey) -> object:
-    """Who is in it: value, habits, other classes, regions and tags, against everybody you may see."""
+    """What its customers are like: value, classes, what they buy, when and how, against everybody you may see."""
     await segments.read(session, actor, key)
-    return await portraits.portrait(session, actor, segments.READ, key=key, name=IN)
+    return await portrait(session, groups.class_of(actor, segments.READ, key=key, name=IN))
 
 
 @routes.post("/{key}/members", response_model=MembersOut)

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, model_validator
 
 from app.classification.schemas.schemes import Note, SchemeKey
-from app.core.bounds import Count, Flag, In, Line, Money, Out
+from app.core.bounds import Count, Flag, In, Line, Out
 from app.core.predicates import Predicate
 
 Members = Annotated[list[UUID], Field(max_length=1000)]
@@ -86,50 +86,3 @@ class MembersOut(Out):
 
     added: Count
     removed: Count
-
-
-class AverageOut(Out):
-    """A metric's average among them and among everybody you may see; null without the facts it needs."""
-
-    name: str
-    title: str
-    unit: str
-    average: str | None
-    average_of_everybody: str | None
-
-
-class ShareOut(Out):
-    """How many of them, their share, everybody's share, and the lift: the one divided by the other."""
-
-    customers: Count
-    share: float
-    share_of_everybody: float
-    lift: float
-
-
-class ClassShareOut(ShareOut):
-    """A class of another scheme."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    scheme: str
-    name: str = Field(alias="class")
-
-
-class ValueShareOut(ShareOut):
-    """A region or a tag."""
-
-    value: str
-
-
-class PortraitOut(Out):
-    """Who the customers of a segment are, against everybody you may see."""
-
-    customers: Count
-    share: float
-    monetary: Money
-    monetary_share: float
-    metrics: list[AverageOut]
-    classes: list[ClassShareOut]
-    regions: list[ValueShareOut] = Field(description="the ten most frequent")
-    tags: list[ValueShareOut] = Field(description="the ten most frequent")
