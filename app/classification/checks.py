@@ -122,6 +122,23 @@ def _unreviewed() -> Select[Any]:
     )
 
 
+def _remembered_apart() -> Select[Any]:
+    """Decisions that are remembered as standing and do not: a recalculation would pass over these customers."""
+    lines = select(m.customer_id, func.unnest(func.string_to_array(m.decided, "\n")).label("line")).subquery("lines")
+    said = select(
+        lines.c.customer_id,
+        func.split_part(lines.c.line, "@", 1).label("scheme"),
+        func.nullif(func.split_part(lines.c.line, " ", 2), "").label("remembered"),
+    ).subquery("said")
+    r = said.c
+    this_one = and_(k.customer_id == r.customer_id, k.scheme == r.scheme)
+    return (
+        select(r.customer_id, r.scheme, r.remembered, k.class_.label("stands"))
+        .select_from(said.outerjoin(customer_class, this_one))
+        .where(r.remembered.is_distinct_from(k.class_))
+    )
+
+
 def _half_pending() -> Select[Any]:
     return select(k.customer_id, k.scheme, k.pending_class, k.pending_on).where(
         k.pending_class.is_(None) != k.pending_on.is_(None)
@@ -145,6 +162,9 @@ CHECKS = [
     ),
     Check("one override of a customer and scheme at a time", _count(class_override), _overrides_at_once()),
     Check("what is pending or will end is reviewed in time", _count(customer_class, _PENDING), _unreviewed()),
+    Check(
+        "what is remembered as decided stands", _count(customer_metrics, m.decided.is_not(None)), _remembered_apart()
+    ),
     Check("a pending class has its day", _count(customer_class, _PENDING), _half_pending()),
     belongs(customer_metrics, "row of metrics"),
     belongs(customer_class, "class"),

@@ -65,6 +65,7 @@ customer_metrics = Table(
     Column("expected_purchases_365d", Numeric(20, 6)),
     Column("predicted_value_365d", Numeric(20, 4)),
     Column("next_review_at", DateTime(timezone=True), comment="when a class can next change by time alone"),
+    Column("decided", Text, comment="the decisions that stand, as they were last; null: some wait, or nobody knows"),
     Column("as_of", DateTime(timezone=True), nullable=False, comment="instant of the last change of this row"),
     # Counts the writes: who computed from an older row than stands here now must not write its result.
     Column("revision", Integer, nullable=False, server_default="1"),

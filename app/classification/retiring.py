@@ -1,9 +1,9 @@
 """What becomes of the customers of a deleted scheme: they leave it, with a last line in their history."""
 
-from sqlalchemy import ARRAY, Numeric, Text, cast, delete, insert, literal, select
+from sqlalchemy import ARRAY, Numeric, Text, cast, delete, insert, literal, select, update
 
 from app.classification import overrides
-from app.classification.models import class_change, customer_class, segment_member
+from app.classification.models import class_change, customer_class, customer_metrics, segment_member
 from app.classification.recalculate import ONE_AT_A_TIME
 from app.core import clock
 from app.core.db import WriteSession
@@ -39,6 +39,13 @@ async def _take_some_out(session: WriteSession, key: str, actor: str) -> int:
         .returning(k.customer_id, k.class_, k.version, k.breakpoints_id, k.score)
         .cte("gone")
     )
+    m = customer_metrics.c
+    forgotten = (
+        update(customer_metrics)
+        .values(decided=None)
+        .where(m.customer_id.in_(select(gone.c.customer_id)), m.decided.is_not(None))
+        .cte("forgotten")
+    )
     now = literal(clock.business_now())
     values = {
         "customer_id": gone.c.customer_id,
@@ -53,4 +60,5 @@ async def _take_some_out(session: WriteSession, key: str, actor: str) -> int:
         "actor": literal(actor, Text),
         "correlation_id": literal(session.correlation_id, Text),
     }
-    return await session.execute(insert(class_change).from_select(list(values), select(*values.values())))
+    logged = insert(class_change).from_select(list(values), select(*values.values())).add_cte(forgotten)
+    return await session.execute(logged)

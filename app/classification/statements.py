@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 Limits = Mapping[str, CTE]
 _DATES = ("first_purchase_on", "last_purchase_on")
 _EXIT = "exit:"
+_ARGUMENTS = 90
+"""PostgreSQL's functions take a hundred at most."""
 _INSTANTS = ("window_first_at", "next_fact_at", "next_review_at")
 
 
@@ -59,13 +61,20 @@ def deciding(schemes: Sequence["Scheme"], review: Review | None, *, ranged: bool
     """One level of schemes for a range or for customers named; gives what `writing` says."""
     limits = {each.key: breakpoint_columns(each.key, each.document, each.version) for each in _read(schemes, review)}
     decided = decisions(schemes, review, limits, ranged=ranged)
-    answered = union_all(*(answers(each, decided) for each in schemes)).cte("answers")
+    anew = review is not None and review.whole
+    differing = _differing(decided) if ranged and anew else decided
+    answered = union_all(*(answers(each, differing) for each in schemes)).cte("answers")
     documents = [(each.key, each.version, each.document) for each in schemes]
     settled = movement.settled(documents, answered, ranged=ranged)
     inputs = [_inputs(each, decided) for each in schemes]
-    anew = review is not None and review.whole
     segments = [each.key for each in schemes if isinstance(each.document, SegmentDocument | StaticDocument)]
     return writing(decided, settled, inputs, segments, ranged=ranged, reviewed_anew=anew, told=told)
+
+
+def _differing(decided: CTE) -> CTE:
+    """Whoever is decided otherwise than last time; of the others, just that stands."""
+    d = decided.c
+    return select(decided).where(d.decided.is_distinct_from(d.decided_before)).cte("differing")
 
 
 def _read(schemes: Sequence["Scheme"], review: Review | None) -> Sequence["Scheme"]:
@@ -80,8 +89,8 @@ def decisions(
 ) -> CTE:
     """One row a customer: for every scheme its class, its score and the breakpoints it used; the next review.
 
-    In three stages, kept apart by OFFSET 0 (PostgreSQL would merge them and compute a metric as often as it is
-    named): what the schemes read, the steps of their expressions, the classes.
+    In stages, kept apart by OFFSET 0 (PostgreSQL would merge them and compute a metric as often as it is named): what
+    the schemes read, the steps of their expressions, the classes, and for a review all of them in a word, `decided`.
     """
     measured = _measured(schemes, _read(schemes, review), limits, ranged=ranged)
     rows = {each.key: _measured_row(each, measured, limits) for each in schemes}
@@ -102,10 +111,24 @@ def decisions(
         columns[f"{each.key}_class"] = cast(case((fitted, decided.class_of(done))), Text)
         columns[f"{each.key}_score"] = decided.score_of(done) if decided.score_of else cast(null(), Integer)
         columns[f"{each.key}_fit"] = limits[each.key].c.id
-    for name in ("customer_id", "revision", "next_review_at", *(["review_at"] if review else [])):
+    for name in ("customer_id", "revision", "next_review_at", *(["review_at", "decided_before"] if review else [])):
         columns[name] = stepped.c[name]
     labelled = [column.label(name) for name, column in columns.items()]
-    return select(*labelled).select_from(_joined(stepped, limits)).cte(called)
+    classes = select(*labelled).select_from(_joined(stepped, limits))
+    if review is None:
+        return classes.cte(called)
+    row = classes.offset(0).subquery("classes")
+    return select(row, _in_a_word(schemes, row).label("decided")).cte(called)
+
+
+def _in_a_word(schemes: Sequence["Scheme"], row: Subquery) -> ColumnElement[Any]:
+    """Every decision, a line each: scheme and version, class, score; none of them has a blank in it."""
+    lines = [
+        func.concat(f"{each.key}@{each.version} ", row.c[f"{each.key}_class"], " ", row.c[f"{each.key}_score"])
+        for each in schemes
+    ]
+    pages = [func.concat_ws("\n", *lines[n : n + _ARGUMENTS]) for n in range(0, len(lines), _ARGUMENTS)]
+    return func.concat_ws("\n", *pages, type_=Text)
 
 
 def _joined(rows: FromClause, limits: Limits) -> FromClause:
@@ -121,6 +144,7 @@ def _measured(schemes: Sequence["Scheme"], read: Sequence["Scheme"], limits: Lim
     """
     row, record = customer_metrics.alias("m"), customer.alias("record")
     columns: dict[str, ColumnElement[Any]] = {name: row.c[name] for name in (*_DATES, *_INSTANTS)}
+    columns["decided_before"] = row.c.decided
     for each in read:
         source = Source(row, AS_OF_DAY, limits[each.key].c.__getitem__)
         stored = StoredRow(source, FactSource(row.c.customer_id, record, AS_OF, each.key))

@@ -103,12 +103,13 @@ def _count(rows: CTE) -> ColumnElement[Any]:
 def _locked(moved: CTE) -> CTE:
     """The lock makes whoever comes later wait; the revision makes sure nobody came before."""
     m = customer_metrics.c
+    once = select(moved.c.customer_id, moved.c.revision).distinct().subquery("once")
     return (
         select(m.customer_id)
         .select_from(customer_metrics)
         .where(
-            m.customer_id == moved.c.customer_id,
-            m.revision == moved.c.revision,
+            m.customer_id == once.c.customer_id,
+            m.revision == once.c.revision,
             within(m.customer_id, ranged=True),
         )
         .with_for_update(key_share=True, of=customer_metrics)
@@ -274,23 +275,29 @@ def _reason(version: ColumnElement[Any]) -> ColumnElement[Any]:
 def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, ranged: bool, anew: bool) -> CTE:
     """Keep when each customer is due: by its decisions, a pending change or the end of an override.
 
-    Who was evaluated as of a day that is over is due at once.
+    Who was evaluated as of a day that is over is due at once. With the first level, what was decided is kept or
+    forgotten, too (see `_remembered`).
     """
     d, waiting = decisions.c, _waiting(settled, ranged=ranged, anew=anew)
-    instants = [waiting.c.due_at, *([d.review_at] if "review_at" in d else [])]
+    first_level = "review_at" in d
+    instants = [waiting.c.due_at, *([d.review_at] if first_level else [])]
     due = func.least(*instants) if anew else func.least(*instants, d.next_review_at)
-    earliest = case((bindparam("today") > AS_OF_DAY, AS_OF), else_=due)
+    kept: dict[str, ColumnElement[Any]] = {"next_review_at": case((bindparam("today") > AS_OF_DAY, AS_OF), else_=due)}
+    stood = {"next_review_at": d.next_review_at}
+    if first_level:
+        kept["decided"] = _remembered(decisions, settled, everybody=ranged and anew)
+        stood["decided"] = d.decided_before
     review = (
-        select(d.customer_id, d.revision, earliest.label("review_at"))
+        select(d.customer_id, d.revision, *(value.label(name) for name, value in kept.items()))
         .select_from(decisions.outerjoin(waiting, waiting.c.customer_id == d.customer_id))
-        .where(d.next_review_at.is_distinct_from(earliest))
+        .where(or_(*(before.is_distinct_from(kept[name]) for name, before in stood.items())))
         .cte("review")
     )
     # Locked rows are locked before any is updated: a row that this statement updated it would not lock any more.
     first = literal(True) if locked is None else _count(locked) >= 0
     return (
         update(customer_metrics)
-        .values(next_review_at=review.c.review_at)
+        .values({name: review.c[name] for name in kept})
         .where(
             customer_metrics.c.customer_id == review.c.customer_id,
             customer_metrics.c.revision == review.c.revision,
@@ -300,6 +307,19 @@ def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, ranged: bool,
         .returning(customer_metrics.c.customer_id)
         .cte("reviewed")
     )
+
+
+def _remembered(decisions: CTE, settled: CTE, *, everybody: bool) -> ColumnElement[Any]:
+    """What was decided, of customers of whom just that stands: the next recalculation passes over who is decided alike.
+
+    Null for whom something waits or is forced. Only a statement that decides everybody by all schemes of the level
+    remembers; others forget whomever they settled anything of.
+    """
+    s = settled.c
+    waits = or_(s.becomes.is_distinct_from(s.decided), s.pending_class.is_not(None), s.forced.is_not(None))
+    unlike = select(s.customer_id).where(waits) if everybody else select(s.customer_id)
+    word = decisions.c.decided if everybody else decisions.c.decided_before
+    return case((decisions.c.customer_id.not_in(unlike), word))
 
 
 def _waiting(settled: CTE, *, ranged: bool, anew: bool) -> CTE:

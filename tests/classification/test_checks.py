@@ -65,12 +65,14 @@ async def test_what_the_service_leaves_behind_keeps_every_promise(
     assert (await admin.post("/v1/recalculations", json={"refit": True})).status_code == 202
     await run_jobs()
     assert await broken(database) == set()
+    assert (await found(database))[REMEMBERED].examined > 0
 
 
 REPLAY = "the history replayed gives every class that stands, and no other"
 CHAIN = "each change begins where the one before ended"
 OVERRIDDEN = "who is overridden has an override in force"
 REVIEWED = "what is pending or will end is reviewed in time"
+REMEMBERED = "what is remembered as decided stands"
 THEIRS = "customer_id = $1 AND scheme = 'spending'"
 CORRUPTIONS = [
     (f"UPDATE customer_class SET class = 'silver' WHERE {THEIRS}", 0, {REPLAY}),
@@ -105,6 +107,7 @@ CORRUPTIONS = [
     (f"DELETE FROM class_override WHERE {THEIRS}", 3, {OVERRIDDEN}),
     (f"UPDATE class_override SET class = 'basic' WHERE {THEIRS}", 3, {OVERRIDDEN}),
     (f"UPDATE class_override SET status = 'ended' WHERE {THEIRS}", 3, {OVERRIDDEN}),
+    ("UPDATE customer_metrics SET decided = 'spending@1 silver ' WHERE customer_id = $1", 3, {REMEMBERED}),
     ("UPDATE customer_metrics SET next_review_at = NULL WHERE customer_id = $1", 1, {REVIEWED}),
     ("UPDATE customer_metrics SET next_review_at = '2020-08-09' WHERE customer_id = $1", 1, {REVIEWED}),
     ("UPDATE customer_metrics SET next_review_at = '2020-07-21' WHERE customer_id = $1", 2, {REVIEWED}),

@@ -333,3 +333,24 @@ async def test_a_dead_job_fails_its_recalculation_with_the_reason(
     assert (ended["status"], ended["error"]) == ("failed", "the ink has run out")
     assert ended["finished_at"] is not None
     assert (await admin.post(f"{path}/cancel")).status_code == 409
+
+
+async def test_who_is_decided_as_before_is_passed_over_and_nobody_else(
+    admin: httpx.AsyncClient, database: Database, run_jobs: Any, today: Callable[[date], None]
+) -> None:
+    made = await customers(database, 12)
+    await recalculate(admin, run_jobs, refit=True)
+    first = [await classes(admin, each) for each in made]
+    assert await value(database, "SELECT count(*) FROM customer_metrics WHERE decided IS NOT NULL") == len(made)
+    # Another day's breakpoints move classes of one scheme; then the day and the breakpoints return for all of them.
+    await recalculate(admin, run_jobs, schemes=["abc", "rfm"], refit=True, as_of="2020-06-24T00:00:00Z")
+    assert [await classes(admin, each) for each in made] != first
+    await recalculate(admin, run_jobs, refit=True)
+    assert [await classes(admin, each) for each in made] == first
+    override = {"class": "C", "reason": "a dispute", "expires_at": None}
+    assert (await admin.put(f"/v1/customers/{made[-1]}/classes/abc/override", json=override)).status_code == 200
+    await recalculate(admin, run_jobs)
+    assert (await classes(admin, made[-1]))["abc"] == "C"
+    assert (await admin.delete(f"/v1/customers/{made[-1]}/classes/abc/override")).status_code == 204
+    await recalculate(admin, run_jobs)
+    assert [await classes(admin, each) for each in made] == first
