@@ -86,11 +86,11 @@ class Comparison:
 
 
 def _decided(each: Scheme, side: str) -> CTE:
-    limits = {each.key: _given_breakpoints(side, each.document)}
+    limits = {each.key: given_breakpoints(side, each.document)}
     return statements.decisions([each], None, limits, ranged=True, called=f"{side}_decisions")
 
 
-def _given_breakpoints(side: str, document: Document) -> CTE:
+def given_breakpoints(side: str, document: Document) -> CTE:
     """Breakpoints given as a parameter, in the form of `compile.breakpoint_columns`."""
     given = bindparam(f"{side}_breakpoints", type_=JSONB)
     values = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import any_, func, insert, select, update
@@ -137,6 +138,29 @@ async def newest_breakpoints(session: ReadSession, key: str, version: int) -> UU
     b = breakpoints.c
     found: UUID | None = await session.scalar(
         select(b.id).where(b.scheme == key, b.version == version).order_by(b.fitted_at.desc(), b.id.desc()).limit(1)
+    )
+    return found
+
+
+async def newest_values(session: ReadSession, each: Scheme) -> Any:
+    """The values of the latest breakpoints of a version: none are needed for some documents, None when some are."""
+    if not each.document.breakpoint_paths:
+        return {}
+    found = await newest_breakpoints(session, each.key, each.version)
+    return await session.scalar(select(breakpoints.c["values"]).where(breakpoints.c.id == found))
+
+
+async def error_of(session: ReadSession, key: str) -> str:
+    """Why a scheme cannot be evaluated."""
+    return str(await session.scalar(select(scheme.c.error).where(scheme.c.key == key)))
+
+
+async def replaced_by(session: ReadSession, key: str, version: int) -> int | None:
+    """The version that was in force until this one was put in its place, in one moment."""
+    v, before = scheme_version.c, scheme_version.alias("before")
+    same = (before.c.scheme == v.scheme) & (before.c.status == "retired") & (before.c.retired_at == v.published_at)
+    found: int | None = await session.scalar(
+        select(before.c.version).join_from(scheme_version, before, same).where(v.scheme == key, v.version == version)
     )
     return found
 

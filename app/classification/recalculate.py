@@ -13,9 +13,10 @@ from uuid import UUID
 
 from sqlalchemy import case, func, select
 
-from app.classification import drift, failures, fitting, publishing, refresh, schemes, walking
+from app.classification import drift, failures, fitting, publishing, recalculations, refresh, schemes, walking
 from app.classification.engine import Cause, Evaluation, Scheme, evaluate
 from app.classification.models import dirty_customer, recalculation
+from app.classification.rehearsal import Rehearsal
 from app.core import clock, work
 from app.core.db import Record, WriteSession
 from app.core.jobs import JobContext, alone
@@ -102,6 +103,7 @@ class _Run:
                 if self.publishes is not None:
                     self.fills = await publishing.is_first(self.database.reading(), self.keys[0], self.publishes)
                 await self._sweep(phase, self._classify)
+                await self._check_published()
         async with self.database.transaction() as session:
             await failures.recovered(session, [each.key for each in self.evaluation.schemes])
 
@@ -189,10 +191,47 @@ class _Run:
         return await drift.compared(session, await fitting.fit(session, each, self.as_of), self.as_of)
 
     async def _publish(self, key: str, version: int) -> None:
-        each = await publishing.to_publish(self.database.reading(), key, version)
-        fit = await self._fitted(each) if self.refit and each.document.breakpoint_paths else None
+        session = self.database.reading()
+        each = await publishing.to_publish(session, key, version)
+        try:
+            fit = await self._fitted(each) if self.refit and each.document.breakpoint_paths else None
+        except failures.CANNOT_COMPUTE as error:
+            raise schemes.SchemeFailing(f"{key}: {failures.reason(error)}") from error
+        rehearsal = Rehearsal(each, fit.values if fit else await publishing.newest_values(session, each), self.as_of)
+        async for step in walking.steps(self.database, refresh.NOBODY, partial(rehearsal.of, self.database)):
+            for why in filter(None, step.found):
+                raise schemes.SchemeFailing(f"{key}: {why}")
+            await self._checkpoint(0, 0)
         async with self.database.transaction(correlation_id=self.cause.correlation_id) as session:
             await publishing.put_version_in_force(session, each, fit, as_of=self.as_of, recalculation_id=self.id)
+
+    async def _check_published(self) -> None:
+        """A version that failed all the same, for a fact that came after its rehearsal, gives way to the one before.
+
+        That is asked for in the moment in which this publication ends, failed. A return is not itself returned from.
+        """
+        if self.publishes is None or self.keys[0] not in self.failing:
+            return
+        key, version = self.keys[0], self.publishes
+        async with self.database.transaction(
+            correlation_id=self.cause.correlation_id, principal=self.cause.actor
+        ) as session:
+            why = await publishing.error_of(session, key)
+            before = None if self.at_once else await publishing.replaced_by(session, key, version)
+            if before is not None:
+                await recalculations.queue(
+                    session,
+                    "all",
+                    "publish",
+                    [key],
+                    refit=False,
+                    publishes=before,
+                    movement="at_once",
+                    released_from=self.as_of,
+                    phase="fit",
+                )
+            await work.end(session, recalculation, self.id, "failed", error=f"{key}: {why}")
+        raise work.Cancelled
 
     async def _dirty(self) -> None:
         self.evaluation = (await schemes.load(self.database.reading())).evaluation
