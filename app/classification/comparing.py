@@ -10,12 +10,10 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     ColumnElement,
-    Numeric,
     Text,
     and_,
     bindparam,
     case,
-    cast,
     false,
     func,
     insert,
@@ -23,13 +21,11 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy import Uuid as UuidType
-from sqlalchemy.dialects.postgresql import JSONB
 
-from app.classification import movement, statements
-from app.classification.definitions import Document
+from app.classification import edges, movement, statements
 from app.classification.engine import Scheme
 from app.classification.models import customer_metrics, simulation_count, simulation_move
-from app.classification.refresh import AFTER, NOBODY, within
+from app.classification.refresh import AFTER, within
 from app.core.db import Prepared
 from app.customers.models import customer
 
@@ -86,23 +82,8 @@ class Comparison:
 
 
 def _decided(each: Scheme, side: str) -> CTE:
-    limits = {each.key: given_breakpoints(side, each.document)}
+    limits = edges.given(each, f"{side}_breakpoints")
     return statements.decisions([each], None, limits, ranged=True, called=f"{side}_decisions")
-
-
-def given_breakpoints(side: str, document: Document) -> CTE:
-    """Breakpoints given as a parameter, in the form of `compile.breakpoint_columns`."""
-    given = bindparam(f"{side}_breakpoints", type_=JSONB)
-    values = {
-        name: cast(func.jsonb_extract_path_text(given, *path), Numeric(30, 10))
-        for name, path in document.breakpoint_paths.items()
-    }
-    fitted = case((given.is_not(None), literal(NOBODY, UuidType)))
-    return (
-        select(fitted.label("id"), *(value.label(name) for name, value in values.items()))
-        .cte(f"{side}_edges")
-        .prefix_with("MATERIALIZED")
-    )
 
 
 def _compared(

@@ -12,7 +12,6 @@ from math import lcm
 from typing import Any, Protocol
 
 from sqlalchemy import (
-    CTE,
     BigInteger,
     ColumnElement,
     Integer,
@@ -25,7 +24,6 @@ from sqlalchemy import (
     literal,
     literal_column,
     null,
-    select,
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -45,7 +43,6 @@ from app.classification.definitions import (
 )
 from app.classification.facts import FactSource
 from app.classification.metrics import INSTANTS, METRICS, Source, metric_type
-from app.classification.models import breakpoints, scheme
 from app.core.errors import Invalid
 from app.core.predicates import BreakpointRef, ClassIs, HasEvents, Leaf, MetricIs, Node, Op, compare, known, to_sql
 
@@ -361,23 +358,3 @@ _THRESHOLDS: dict[type[Any], Callable[[Any, Row], Iterator[Threshold]]] = {
     SegmentDocument: _asked_thresholds,
     StaticDocument: _no_thresholds,
 }
-
-
-def breakpoint_columns(key: str, document: Document, version: int | None = None) -> CTE:
-    """The scheme's breakpoints in force, one row with a typed column each: `id` is NULL before the first fit.
-
-    Read inside the statement that uses them, so that a class and its breakpoints are of one snapshot. No row unless
-    `version` is in force: whoever has not heard yet of the next one decides nothing (see `schemes.decide`).
-    """
-    paths = document.breakpoint_paths
-    values = {
-        name: cast(func.jsonb_extract_path_text(breakpoints.c["values"], *path), Numeric(30, 10))
-        for name, path in paths.items()
-    }
-    return (
-        select(breakpoints.c.id, *(value.label(name) for name, value in values.items()))
-        .select_from(scheme.outerjoin(breakpoints, breakpoints.c.id == scheme.c.breakpoints_id))
-        .where(scheme.c.key == key, *([] if version is None else [scheme.c.version == version]))
-        .cte(f"{key}_breakpoints")
-        .prefix_with("MATERIALIZED")
-    )

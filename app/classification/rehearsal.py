@@ -5,8 +5,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from app.classification import refresh, statements
-from app.classification.comparing import given_breakpoints
+from app.classification import edges, refresh, statements
 from app.classification.engine import Scheme
 from app.classification.failures import CANNOT_COMPUTE, OF_A_CHUNK, limit_time, reason
 from app.core import clock
@@ -17,7 +16,7 @@ class Rehearsal:
     """The whole of what a version computes of customers, by breakpoints that are not in force yet."""
 
     def __init__(self, each: Scheme, breakpoints: Any, as_of: datetime) -> None:
-        limits = {each.key: given_breakpoints("version", each.document)}
+        limits = edges.given(each, "version_breakpoints")
         review = statements.Review([each], whole=False)
         decided = statements.decisions([each], review, limits, ranged=True)
         # Whatever is not asked for is not computed.

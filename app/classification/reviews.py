@@ -35,7 +35,7 @@ ROUNDING = literal("0.000001", Numeric)
 """Ratios are rounded to six digits: the day before or after could be the one on which the comparison turns."""
 
 
-def turning_ages(thresholds: Sequence[Threshold], limits: Sequence[FromClause]) -> CTE:
+def turning_ages(thresholds: Sequence[Threshold], limits: FromClause) -> CTE:
     """One row: for every date that ages count from, the ages at which an answer can change, in ascending order."""
     ages: dict[str, list[ColumnElement[Any]]] = {}
     for name, value in thresholds:
@@ -43,7 +43,7 @@ def turning_ages(thresholds: Sequence[Threshold], limits: Sequence[FromClause]) 
             number = cast(value, Numeric)
             ages.setdefault(turns.since, []).extend((func.ceil(number), func.floor(number) + 1))
     columns = [_ascending(candidates).label(since) for since, candidates in ages.items()]
-    statement = select(literal(1, Integer).label("one"), *columns).select_from(*limits)
+    statement = select(literal(1, Integer).label("one"), *columns).select_from(limits)
     return statement.cte("turning_ages").prefix_with("MATERIALIZED")
 
 

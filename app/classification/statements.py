@@ -1,6 +1,6 @@
 """The statement that decides a level of schemes: what they read is measured, decided upon, settled and written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,10 @@ from sqlalchemy import (
     union_all,
 )
 
-from app.classification import movement, reviews
-from app.classification.compile import MeasuredRow, StoredRow, breakpoint_columns, expression, thresholds
+from app.classification import edges, movement, reviews
+from app.classification.compile import MeasuredRow, StoredRow, expression, thresholds
 from app.classification.definitions import Fact, SegmentDocument, StaticDocument
+from app.classification.edges import Edges
 from app.classification.facts import FactSource
 from app.classification.metrics import METRICS, Ratio, Source
 from app.classification.models import customer_metrics
@@ -37,7 +38,6 @@ from app.customers.models import customer
 if TYPE_CHECKING:
     from app.classification.engine import Scheme
 
-Limits = Mapping[str, CTE]
 _DATES = ("first_purchase_on", "last_purchase_on")
 _EXIT = "exit:"
 _ARGUMENTS = 90
@@ -59,8 +59,7 @@ class Review:
 
 def deciding(schemes: Sequence["Scheme"], review: Review | None, *, ranged: bool, told: bool = False) -> Select[Any]:
     """One level of schemes for a range or for customers named; gives what `writing` says."""
-    limits = {each.key: breakpoint_columns(each.key, each.document, each.version) for each in _read(schemes, review)}
-    decided = decisions(schemes, review, limits, ranged=ranged)
+    decided = decisions(schemes, review, edges.in_force(_read(schemes, review)), ranged=ranged)
     anew = review is not None and review.whole
     differing = _differing(decided) if ranged and anew else decided
     answered = union_all(*(answers(each, differing) for each in schemes)).cte("answers")
@@ -85,7 +84,7 @@ def _read(schemes: Sequence["Scheme"], review: Review | None) -> Sequence["Schem
 
 
 def decisions(
-    schemes: Sequence["Scheme"], review: Review | None, limits: Limits, *, ranged: bool, called: str = "decisions"
+    schemes: Sequence["Scheme"], review: Review | None, limits: Edges, *, ranged: bool, called: str = "decisions"
 ) -> CTE:
     """One row a customer: for every scheme its class, its score and the breakpoints it used; the next review.
 
@@ -100,21 +99,21 @@ def decisions(
         for name, step in expression(each.document, rows[each.key]).steps.items()
     ]
     reviewed = [] if review is None else [_next_review(review, measured, limits).label("review_at")]
-    stepped = select(measured, *steps, *reviewed).select_from(_joined(measured, limits)).offset(0).subquery("stepped")
+    stepped = select(measured, *steps, *reviewed).select_from(limits.beside(measured)).offset(0).subquery("stepped")
     rows = {each.key: _measured_row(each, stepped, limits) for each in schemes}
     inputs = [_inputs(each, stepped) for each in schemes]
     columns = {column.name: column for _, metrics, facts in inputs for column in (*metrics, *facts)}
     for each in schemes:
         decided = expression(each.document, rows[each.key])
         done = {name: stepped.c[f"{each.key}_step_{name}"] for name in decided.steps}
-        fitted = limits[each.key].c.id.is_not(None) if each.document.breakpoint_paths else literal(True)
+        fitted = limits.fit(each).is_not(None) if each.document.breakpoint_paths else literal(True)
         columns[f"{each.key}_class"] = cast(case((fitted, decided.class_of(done))), Text)
         columns[f"{each.key}_score"] = decided.score_of(done) if decided.score_of else cast(null(), Integer)
-        columns[f"{each.key}_fit"] = limits[each.key].c.id
+        columns[f"{each.key}_fit"] = limits.fit(each)
     for name in ("customer_id", "revision", "next_review_at", *(["review_at", "decided_before"] if review else [])):
         columns[name] = stepped.c[name]
     labelled = [column.label(name) for name, column in columns.items()]
-    classes = select(*labelled).select_from(_joined(stepped, limits))
+    classes = select(*labelled).select_from(limits.beside(stepped))
     if review is None:
         return classes.cte(called)
     row = classes.offset(0).subquery("classes")
@@ -131,13 +130,7 @@ def _in_a_word(schemes: Sequence["Scheme"], row: Subquery) -> ColumnElement[Any]
     return func.concat_ws("\n", *pages, type_=Text)
 
 
-def _joined(rows: FromClause, limits: Limits) -> FromClause:
-    for edges in limits.values():
-        rows = rows.join(edges, literal(True))
-    return rows
-
-
-def _measured(schemes: Sequence["Scheme"], read: Sequence["Scheme"], limits: Limits, *, ranged: bool) -> Subquery:
+def _measured(schemes: Sequence["Scheme"], read: Sequence["Scheme"], limits: Edges, *, ranged: bool) -> Subquery:
     """Whatever the schemes read, once; what depends on the population or on who asks, once for each scheme.
 
     Of those that are `read` for the review only, nothing but what time turns.
@@ -146,7 +139,7 @@ def _measured(schemes: Sequence["Scheme"], read: Sequence["Scheme"], limits: Lim
     columns: dict[str, ColumnElement[Any]] = {name: row.c[name] for name in (*_DATES, *_INSTANTS)}
     columns["decided_before"] = row.c.decided
     for each in read:
-        source = Source(row, AS_OF_DAY, limits[each.key].c.__getitem__)
+        source = Source(row, AS_OF_DAY, limits.of(each))
         stored = StoredRow(source, FactSource(row.c.customer_id, record, AS_OF, each.key))
         for name in _metrics_of(each):
             columns[_metric_column(each, name)] = stored.metric(name)
@@ -162,7 +155,7 @@ def _measured(schemes: Sequence["Scheme"], read: Sequence["Scheme"], limits: Lim
         known = row.outerjoin(record, same)
     return (
         select(row.c.customer_id, row.c.revision, *(column.label(name) for name, column in columns.items()))
-        .select_from(_joined(known, limits))
+        .select_from(limits.beside(known))
         .where(within(row.c.customer_id, ranged=ranged))
         .offset(0)
         .subquery("measured")
@@ -196,10 +189,10 @@ def _digest(fact: Fact) -> str:
     return blake2b(fact.name.encode(), digest_size=20).hexdigest()
 
 
-def _measured_row(each: "Scheme", rows: Subquery | CTE, limits: Limits) -> MeasuredRow:
+def _measured_row(each: "Scheme", rows: Subquery | CTE, limits: Edges) -> MeasuredRow:
     metrics = {name: rows.c[_metric_column(each, name)] for name in each.document.metrics}
     facts = {fact: rows.c[name] for fact in each.document.facts if (name := _fact_column(each, fact)) in rows.c}
-    return MeasuredRow(metrics, facts, limits[each.key].c.__getitem__)
+    return MeasuredRow(metrics, facts, limits.of(each))
 
 
 def _inputs(each: "Scheme", rows: Subquery | CTE) -> Inputs:
@@ -219,14 +212,14 @@ def answers(each: "Scheme", decided: CTE) -> Select[Any]:
     )
 
 
-def _next_review(review: Review, rows: Subquery, limits: Limits) -> ColumnElement[Any]:
+def _next_review(review: Review, rows: Subquery, limits: Edges) -> ColumnElement[Any]:
     """When time alone can next change a decision about a customer; movement and overrides come on top."""
     compared = [
         (each, threshold)
         for each in review.schemes
         for threshold in thresholds(each.document, _measured_row(each, rows, limits))
     ]
-    ages = reviews.turning_ages([threshold for _, threshold in compared], list(limits.values()))
+    ages = reviews.turning_ages([threshold for _, threshold in compared], limits.row)
     ratios = [
         (METRICS[name], rows.c[_metric_column(each, turns.to)], value)
         for each, (name, value) in compared

@@ -101,7 +101,7 @@ def _question(key: str, text: str, zone: str, measured: bool) -> Question:
 
 
 def _limits(document: Document) -> CTE:
-    """The breakpoints asked for, one row with a typed column each, as `compile.breakpoint_columns` reads them."""
+    """The breakpoints asked for, one row with a typed column each, as `edges.in_force` reads those in force."""
     values = {
         name: cast(func.jsonb_extract_path_text(breakpoints.c["values"], *path), Numeric(30, 10))
         for name, path in document.breakpoint_paths.items()
