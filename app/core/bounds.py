@@ -21,6 +21,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from app.core import clock
+
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _NUMBER = re.compile(r"\s*[-+]?[\d.]+(e[-+]?\d+)?\s*$", re.IGNORECASE | re.ASCII)
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
@@ -53,6 +55,12 @@ def _written_out(value: Any) -> Any:
     # Pydantic would read a number as seconds since 1970.
     if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.match(value)):
         raise ValueError("write it out, such as 2026-01-02T03:04:05Z")
+    return value
+
+
+def _not_to_come(value: datetime) -> datetime:
+    if value > clock.business_now():
+        raise ValueError("this instant lies in the future")
     return value
 
 
@@ -103,6 +111,8 @@ Paragraph = Annotated[str, StringConstraints(max_length=4000), Printable]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
 CurrencyCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Instant = Annotated[datetime, BeforeValidator(_written_out), AfterValidator(within_calendar)]
+PastInstant = Annotated[Instant, AfterValidator(_not_to_come)]
+"""An instant up to now, by which customers are judged: nobody knows what will have been."""
 Day = Annotated[date, BeforeValidator(_written_out), AfterValidator(_day_within_calendar)]
 Flag = Annotated[bool, Field(strict=True)]
 

@@ -10,6 +10,7 @@ import pytest
 from app.core import clock as business
 from app.core.db import Database
 from tests.classification.schemes import on_day, publish, spending
+from tests.customers.customers import pointers
 
 KEY = "spending"
 SEGMENT = {"kind": "segment", "when": {"metric": "monetary_365d", "op": "gte", "value": "500"}}
@@ -246,3 +247,23 @@ async def test_a_change_says_what_it_read(admin: httpx.AsyncClient, database: Da
     assert latest["version"] == 1
     assert latest["actor"].startswith("user:")
     assert latest["correlation_id"]
+
+
+async def test_what_will_have_been_nobody_knows(admin: httpx.AsyncClient) -> None:
+    customer = await new_customer(admin)
+    now = business.business_now()
+    before, after = (now - timedelta(hours=1)).isoformat(), (now + timedelta(hours=1)).isoformat()
+    movement = f"/v1/schemes/{KEY}/movement"
+    table: list[tuple[str, dict[str, str], str]] = [
+        (f"/v1/schemes/{KEY}/classes", {"as_of": after}, "/query/as_of"),
+        (f"/v1/customers/{customer}/classes", {"as_of": after}, "/query/as_of"),
+        (movement, {"from": before, "to": after}, "/query/to"),
+        (f"{movement}/customers", {"from": before, "to": after}, "/query/to"),
+    ]
+    for path, query, field in table:
+        answer = await admin.get(path, params=query)
+        assert pointers(answer) == [field], answer.text
+        assert "lies in the future" in answer.text
+    both = await admin.get(movement, params={"from": after, "to": after})
+    assert pointers(both) == ["/query/from", "/query/to"]
+    assert (await admin.get(movement, params={"from": before, "to": now.isoformat()})).status_code == 200

@@ -11,7 +11,7 @@ from app.classification.schemas.classes import ClassHistory, ClassList, ClassOut
 from app.classification.schemas.explanations import ExplanationOut
 from app.classification.schemas.metrics import MetricsOut
 from app.core import clock
-from app.core.bounds import Instant, Key
+from app.core.bounds import Instant, Key, PastInstant
 from app.core.errors import NotFound
 from app.core.http.paging import Paging
 from app.core.http.routes import ReadSession, router
@@ -25,6 +25,7 @@ CanReadClasses = Annotated[Actor, Depends(Requires("classes:read"))]
 CustomerId = Annotated[UUID, Path(description="customer id")]
 SchemeKey = Annotated[Key, Path(description="scheme key, such as abc")]
 AsOfQuery = Annotated[Instant | None, Query(description="an instant with its zone")]
+PastQuery = Annotated[PastInstant | None, Query(description="an instant with its zone; now when left out")]
 
 
 def _language(
@@ -48,7 +49,7 @@ async def read_metrics(actor: CanReadClasses, session: ReadSession, customer_id:
 
 @routes.get("/customers/{customer_id}/classes", response_model=ClassList)
 async def list_customer_classes(
-    actor: CanReadClasses, session: ReadSession, customer_id: CustomerId, as_of: AsOfQuery = None
+    actor: CanReadClasses, session: ReadSession, customer_id: CustomerId, as_of: PastQuery = None
 ) -> object:
     """A customer's classes now, or as they stood at an instant."""
     await document.check_visible(session, actor, customer_id, queries.READ)

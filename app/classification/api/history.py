@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query
 from app.classification import history, queries, schemes
 from app.classification.schemas.history import ChangePage, MovementMatrix, MoverPage
 from app.classification.schemas.schemes import ClassCounts
-from app.core.bounds import Code, Instant, Key
+from app.core.bounds import Code, Instant, Key, PastInstant
 from app.core.errors import Invalid
 from app.core.http.paging import Paging
 from app.core.http.routes import ReadSession, router
@@ -19,8 +19,8 @@ routes = router(tag="Classification")
 
 CanReadClasses = Annotated[Actor, Depends(Requires("classes:read"))]
 SchemeKey = Annotated[Key, Path(description="scheme key, such as abc")]
-From = Annotated[Instant, Query(alias="from", description="an instant with its zone")]
-To = Annotated[Instant, Query(alias="to", description="a later instant with its zone")]
+From = Annotated[PastInstant, Query(alias="from", description="an instant with its zone")]
+To = Annotated[PastInstant, Query(alias="to", description="a later instant with its zone")]
 Cause = Literal["event", "clock", "refit", "publish", "override", "correction", "request", "import", "retired"]
 Move = Literal["entered", "left", "stayed", "moved"]
 
@@ -30,7 +30,7 @@ async def count_classes(
     actor: CanReadClasses,
     session: ReadSession,
     key: SchemeKey,
-    as_of: Annotated[Instant | None, Query(description="an instant with its zone; now when left out")] = None,
+    as_of: Annotated[PastInstant | None, Query(description="an instant with its zone; now when left out")] = None,
 ) -> object:
     """Customers and revenue of each class, now or at an instant, among the customers you may see; best class first."""
     each = await schemes.get(session, key)
