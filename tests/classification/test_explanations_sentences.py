@@ -209,7 +209,8 @@ async def test_the_language_is_asked_for_or_preferred(admin: httpx.AsyncClient, 
     path = f"/v1/customers/{people['buyer']}/classes/abc/explanation"
     for header, asked, language in (("zh-CN,en;q=0.5", "", "zh"), ("zh", "?language=en", "en"), ("fr", "", "en")):
         answer = await admin.get(path + asked, headers={"accept-language": header})
-        assert answer.json()["language"] == language
+        assert answer.json()["language"] == answer.headers["content-language"] == language
+        assert "accept-language" in [each.strip().lower() for each in answer.headers["vary"].split(",")]
     assert (await admin.get(path, params={"language": "fr"})).status_code == 422
 
 

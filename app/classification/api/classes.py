@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Header, Path, Query
+from fastapi import Depends, Header, Path, Query, Response
 
 from app.classification import explain, history, measurements, queries, schemes
 from app.classification.explanation.languages import Language, preferred
@@ -29,12 +29,17 @@ PastQuery = Annotated[PastInstant | None, Query(description="an instant with its
 
 
 def _language(
+    response: Response,
     language: Annotated[
         Language | None, Query(description="of the sentences; default: as Accept-Language says")
     ] = None,
     accept_language: Annotated[str | None, Header(max_length=2000)] = None,
 ) -> Language:
-    return language or preferred(accept_language)
+    chosen = language or preferred(accept_language)
+    response.headers["content-language"] = chosen
+    # A cache that keeps one language's answer must not give it to who asks for another.
+    response.headers["vary"] = "Accept-Language"
+    return chosen
 
 
 AskedLanguage = Annotated[Language, Depends(_language)]
