@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     StringConstraints,
     Tag,
+    WithJsonSchema,
     model_validator,
 )
 from sqlalchemy import ColumnElement, any_, false, func, literal, not_, or_, true
@@ -50,6 +51,18 @@ class Op(StrEnum):
     IS_NULL = "is_null"
 
 
+_OF_NAMES = (Op.EQ, Op.NE, Op.IN, Op.NOT_IN, Op.IS_NULL)
+
+
+def _of_names(op: Op) -> Op:
+    if op not in _OF_NAMES:
+        raise ValueError(f"{op} does not apply to classes; use one of: {', '.join(_OF_NAMES)}")
+    return op
+
+
+_SCHEMA = {"type": "string", "enum": [str(op) for op in _OF_NAMES]}
+NamedOp = Annotated[Op, AfterValidator(_of_names), WithJsonSchema(_SCHEMA)]
+"""How names are compared: whole, and in no order."""
 ORDERED = {Op.LT: "<", Op.LTE: "<=", Op.GT: ">", Op.GTE: ">="}
 
 Text200 = Annotated[str, StringConstraints(max_length=200), Printable]
@@ -87,7 +100,7 @@ class ClassIs(_Node):
     """Compares a class: `{"class": "lifecycle", "op": "in", "value": ["loyal"]}`."""
 
     scheme: Key = Field(alias="class")
-    op: Op
+    op: NamedOp
     value: Value = True
 
 

@@ -125,6 +125,10 @@ async def test_what_a_document_may_not_say_is_named_where_it_stands(admin: httpx
             {**READER, "rules": [{"class": "yes", "when": {"class": "abc", "op": "eq", "value": "Z"}}]},
             ["/body/document/rules/0/when/value"],
         ),
+        (
+            {**READER, "rules": [{"class": "yes", "when": {"class": "abc", "op": "contains", "value": "A"}}]},
+            ["/body/document/rules/0/when/op"],
+        ),
         (READER, ["/body/document/rules/0/when/value", "/body/document/rules/0/when/class"]),  # of itself
     ]
     for document, expected in table:
