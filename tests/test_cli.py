@@ -182,6 +182,9 @@ def test_every_command_has_help() -> None:
     commands = ("serve", "worker", "migrate", "import", "recalculate", "predict", "check", "openapi", "demo")
     listed = strata("--help", folder=Path("unused"))
     assert all(command in listed.stdout for command in commands)
+    as_a_module = [sys.executable, "-m", "app.cli", "--help"]
+    said = subprocess.run(as_a_module, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert all(command in said for command in commands)
 
 
 async def test_an_older_server_is_refused_by_name(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
