@@ -108,7 +108,7 @@ async def _explained(
         if isinstance(document, ScoreDocument)
         else None,
         "conditions": [_condition(words, document, one, standing) for one in judged],
-        "next": [_step(words, document, present, way) for way in ways],
+        "next": [_step(words, document, present, way, forced=standing.state.forced) for way in ways],
         "outlook": _outlook(decided, stands),
     }
 
@@ -336,7 +336,7 @@ def _condition(words: Words, document: BaseDocument, each: Judged, standing: Sta
     }
 
 
-def _step(words: Words, document: BaseDocument, present: Present, way: Step) -> dict[str, Any]:
+def _step(words: Words, document: BaseDocument, present: Present, way: Step, *, forced: bool) -> dict[str, Any]:
     return {
         "class": way.name,
         "direction": way.direction,
@@ -344,5 +344,5 @@ def _step(words: Words, document: BaseDocument, present: Present, way: Step) -> 
         "alternatives": [each.data() for each in way.alternatives],
         "on": way.on,
         "stands_on": way.stands_on,
-        "sentence": words.step(document, present.decided, way),
+        "sentence": words.step(document, present.decided, way, held=forced),
     }

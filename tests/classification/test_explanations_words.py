@@ -317,6 +317,26 @@ SENTENCES: list[tuple[Said, str, str]] = [
         "Spending：自2020-01-01起为“银卡”。该类别由人工指定，有效期至2020-06-01；方案本身的判定为“金卡”。",
     ),
     (
+        whole(forced=True, steps=[Step("bronze", "down", [], on=SPRING)]),
+        "Spending: Silver since 2020-01-01. A person set this; by itself the scheme decides Silver.",
+        "Spending：自2020-01-01起为“银卡”。该类别由人工指定；方案本身的判定为“银卡”。",
+    ),
+    (
+        whole(
+            decided="gold",
+            forced=True,
+            forced_until=datetime(2020, 6, 1, 12, tzinfo=UTC),
+            steps=[Step("bronze", "down", [], on=SPRING, stands_on=SUMMER)],
+        ),
+        "Spending: Silver since 2020-01-01. A person set this until 2020-06-01; by itself the scheme decides Gold.",
+        "Spending：自2020-01-01起为“银卡”。该类别由人工指定，有效期至2020-06-01；方案本身的判定为“金卡”。",
+    ),
+    (
+        lambda words: words.step(TOLD.document, TOLD.decided, Step("bronze", "down", [], on=SPRING), held=True),
+        "Without what a person set: Drops to bronze on 2020-03-01 if nothing is bought.",
+        "若无人工指定：若不再购买，将于2020-03-01降至bronze。",
+    ),
+    (
         whole(name="bronze", decided="bronze", default=True, in_force=False),
         "Spending: bronze since 2020-01-01, because no rule holds. Nothing was in force by then: judged by"
         " what came into force first.",

@@ -99,6 +99,7 @@ _PHRASES = {
     "in_since": "自{day}起",
     "because": "，因为{reason}",
     "forced": "该类别由人工指定{until}；方案本身的判定为{name}。",
+    "by_itself": "若无人工指定：{step}",
     "until": "，有效期至{day}",
     "waits": "将于{day}升至{name}。",
     "in_grace": "宽限期至{day}，届时降至{name}。",

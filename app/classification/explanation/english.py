@@ -97,6 +97,7 @@ _PHRASES = {
     "in_since": " since {day}",
     "because": ", because {reason}",
     "forced": "A person set this{until}; by itself the scheme decides {name}.",
+    "by_itself": "Without what a person set: {step}",
     "until": " until {day}",
     "waits": "Becomes {name} on {day}.",
     "in_grace": "In grace until {day}, then {name}.",

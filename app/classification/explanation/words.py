@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from app.classification.definitions import (
     IN,
@@ -164,8 +165,16 @@ class Words(ABC):
 
     # ---- one step ----------------------------------------------------------------------------------------------------
 
-    def step(self, document: BaseDocument, decided: str | None, step: Step) -> str:
-        """The way to a neighbouring class: what time brings, what it takes, or what would lose the class."""
+    def step(self, document: BaseDocument, decided: str | None, step: Step, *, held: bool = False) -> str:
+        """The way to a neighbouring class: what time brings, what it takes, or what would lose the class.
+
+        While a person holds the class (`held`), it is what the scheme would do.
+        """
+        if held:
+            return self.say("by_itself", step=self._step(document, decided, replace(step, stands_on=None)))
+        return self._step(document, decided, step)
+
+    def _step(self, document: BaseDocument, decided: str | None, step: Step) -> str:
         up = direction(document, decided, step.name) == "up"
         name, is_segment = self.called(document, step.name), isinstance(document, SegmentDocument)
         if is_segment:
@@ -276,6 +285,8 @@ class Words(ABC):
         if not told.in_force:
             yield self.say("not_in_force")
         first = told.foremost
+        if told.forced:
+            return  # what a person set stays, whatever the scheme decides
         if first is not None and not (told.pending and told.pending[0] == first.name):
             yield self.step(told.document, told.decided, first)
 
