@@ -316,6 +316,7 @@ async def test_classes_at_an_instant_name_the_override_of_that_time(admin: httpx
     made = await put_for(admin, customer, 30)
     today(TODAY + timedelta(days=3))
     await admin.delete(at(customer))
+    today(TODAY + timedelta(days=12))
 
     async def then(instant: str) -> Any:
         items = (await admin.get(f"/v1/customers/{customer}/classes", params={"as_of": instant})).json()["items"]
