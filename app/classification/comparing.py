@@ -5,6 +5,7 @@ history: only who moves, and what the chunk came to.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -55,7 +56,7 @@ class Comparison:
         """What is not to be settled stands as it is decided."""
         each = self.version
         answers = statements.answers(each, decided).cte("answers")
-        settled = movement.settled([(each.key, each.version, each.document)], answers, ranged=True)
+        settled = movement.settled([(each.key, each.version, each.document)], answers, partial(within, ranged=True))
         d, s = decided.c, settled.c
         answer = d[f"{each.key}_class"]
         forced = s.forced.is_not(None)

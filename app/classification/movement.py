@@ -5,7 +5,7 @@ one step at a time where the document says so; meanwhile the change is pending a
 returns. An override stands above all that and gives way by itself when it ends. Days are business days.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -35,7 +35,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.classification.definitions import BaseDocument
 from app.classification.models import class_override, customer_class
-from app.classification.refresh import within
 from app.core import clock
 
 AT = bindparam("at", type_=DateTime(timezone=True))
@@ -47,6 +46,9 @@ RELEASED = bindparam("released", [], type_=ARRAY(Text))
 RELEASED_FROM = bindparam("released_from", None, type_=DateTime(timezone=True))
 """Of these, only classes that were given since this instant, when there is one: those of the version taken back."""
 
+Theirs = Callable[[ColumnElement[Any]], ColumnElement[bool]]
+"""Whether a row is of a customer who has answers: what tells the planner which classes to read."""
+
 _PERIODS = {
     "at_once": (None, None),
     "next_month": ("month", 1),
@@ -55,13 +57,13 @@ _PERIODS = {
 }
 
 
-def settled(documents: Sequence[tuple[str, int, BaseDocument]], answers: CTE, *, ranged: bool) -> CTE:
+def settled(documents: Sequence[tuple[str, int, BaseDocument]], answers: CTE, theirs: Theirs) -> CTE:
     """For each answer that is not simply what stands: the class and the pending change from now on.
 
     `answers` has customer_id, revision, scheme, decided, score, breakpoints_id. Added to it are `before` and what
     else stood, `becomes`, `pending_class`, `pending_on`, `forced` (by an override) and `forced_until`.
     """
-    timed = _timed(_ranked(documents, _to_settle(answers, ranged=ranged)))
+    timed = _timed(_ranked(documents, _to_settle(answers, theirs)))
     t = timed.c
     is_due = t.due_on <= TODAY
     waits = and_(t.forced.is_(None), ~t.at_once, t.rank_decided != t.rank_before, or_(~is_due, t.step != t.decided))
@@ -83,11 +85,11 @@ def settled(documents: Sequence[tuple[str, int, BaseDocument]], answers: CTE, *,
     ).cte("settled")
 
 
-def _to_settle(answers: CTE, *, ranged: bool) -> CTE:
+def _to_settle(answers: CTE, theirs: Theirs) -> CTE:
     """Answers that differ from what stands, or that meet a pending change or an override."""
     stands, held = customer_class.alias("stands"), class_override.alias("held")
     a, s, h = answers.c, stands.c, held.c
-    this_one = and_(s.customer_id == a.customer_id, s.scheme == a.scheme, within(s.customer_id, ranged=ranged))
+    this_one = and_(s.customer_id == a.customer_id, s.scheme == a.scheme, theirs(s.customer_id))
     in_force = and_(h.customer_id == a.customer_id, h.scheme == a.scheme, h.status == "active", h.period.contains(AT))
     return (
         select(

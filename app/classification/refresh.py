@@ -24,6 +24,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
+    cast,
     delete,
     exists,
     func,
@@ -79,6 +80,12 @@ def scope_params(scope: Scope) -> dict[str, Any]:
 
 def within(column: ColumnElement[Any], *, ranged: bool) -> ColumnElement[bool]:
     return and_(column > AFTER, column <= UP_TO) if ranged else column == any_(IDS)
+
+
+def among(column: ColumnElement[Any], rows: CTE) -> ColumnElement[bool]:
+    """Whether this is a customer of these rows: found by an index, however large the table and whoever plans."""
+    whose = select(func.array_agg(rows.c.customer_id.distinct())).scalar_subquery()
+    return column == any_(cast(whose, ARRAY(UuidType)))
 
 
 _MEASURES = [c.name for c in customer_metrics.columns if c.info.get("from") == "purchases"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,8 @@ from app.classification.definitions import Fact, SegmentDocument, StaticDocument
 from app.classification.edges import Edges
 from app.classification.facts import FactSource
 from app.classification.metrics import METRICS, Ratio, Source
-from app.classification.models import customer_metrics
-from app.classification.refresh import AS_OF, AS_OF_DAY, within
+from app.classification.models import customer_class, customer_metrics
+from app.classification.refresh import AS_OF, AS_OF_DAY, among, within
 from app.classification.writing import Inputs, writing
 from app.customers.models import customer
 
@@ -61,10 +62,13 @@ def deciding(schemes: Sequence["Scheme"], review: Review | None, *, ranged: bool
     """One level of schemes for a range or for customers named; gives what `writing` says."""
     decided = decisions(schemes, review, edges.in_force(_read(schemes, review)), ranged=ranged)
     anew = review is not None and review.whole
-    differing = _differing(decided) if ranged and anew else decided
+    differing, theirs = decided, partial(within, ranged=ranged)
+    if ranged and anew:
+        differing = _differing(decided)
+        theirs = partial(among, rows=differing)
     answered = union_all(*(answers(each, differing) for each in schemes)).cte("answers")
     documents = [(each.key, each.version, each.document) for each in schemes]
-    settled = movement.settled(documents, answered, ranged=ranged)
+    settled = movement.settled(documents, answered, theirs)
     inputs = [_inputs(each, decided) for each in schemes]
     segments = [each.key for each in schemes if isinstance(each.document, SegmentDocument | StaticDocument)]
     return writing(decided, settled, inputs, segments, ranged=ranged, reviewed_anew=anew, told=told)
@@ -144,15 +148,22 @@ def _measured(schemes: Sequence["Scheme"], read: Sequence["Scheme"], limits: Edg
         for name in _metrics_of(each):
             columns[_metric_column(each, name)] = stored.metric(name)
         for fact in each.document.facts:
-            if each in schemes:
+            if each in schemes and fact.kind != "class":
                 columns[_fact_column(each, fact)] = stored.fact(fact)
             if fact.kind == "events" and fact.events.within_days is not None:
                 columns[_exit_column(fact)] = FactSource(row.c.customer_id, record, AS_OF).leaves_on(fact.events)
     known: FromClause = row
+    used = {
+        _fact_column(each, fact): fact.name for each in schemes for fact in each.document.facts if fact.kind == "class"
+    }
+    for name, key in used.items():
+        k = customer_class.alias(f"used_{key}")
+        stands = and_(k.c.customer_id == row.c.customer_id, k.c.scheme == key, within(k.c.customer_id, ranged=ranged))
+        known, columns[name] = known.outerjoin(k, stands), k.c.class_
     if any(fact.kind in ("field", "tag") for each in schemes for fact in each.document.facts):
         # Said of both sides: the planner does not carry a range over an outer join, and would read every record.
         same = and_(record.c.id == row.c.customer_id, within(record.c.id, ranged=ranged))
-        known = row.outerjoin(record, same)
+        known = known.outerjoin(record, same)
     return (
         select(row.c.customer_id, row.c.revision, *(column.label(name) for name, column in columns.items()))
         .select_from(limits.beside(known))

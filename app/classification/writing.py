@@ -39,7 +39,7 @@ from app.classification.events import (
 )
 from app.classification.models import class_change, class_override, customer_class, customer_metrics
 from app.classification.movement import AT
-from app.classification.refresh import AS_OF, AS_OF_DAY, within
+from app.classification.refresh import AS_OF, AS_OF_DAY, among, within
 from app.core import clock, outbox
 
 CAUSE = bindparam("cause", type_=Text)
@@ -81,7 +81,7 @@ def writing(
     locked = _locked(moved) if ranged else None
     mine = literal(True) if locked is None else moved.c.customer_id.in_(select(locked.c.customer_id))
     logged = _logged(moved, decisions, inputs, mine)
-    ctes = [_entered(moved, mine), _stayed(moved, mine, ranged=ranged), _left(moved, mine, ranged=ranged), logged]
+    ctes = [_entered(moved, mine), _stayed(moved, mine), _left(moved, mine), logged]
     announced = _announced(moved, logged, segments, mine, ranged=ranged)
     ctes += [each.cte(f"announced_{n}") for n, each in enumerate(announced)]
     ctes.append(_reviewed(decisions, settled, locked, ranged=ranged, anew=reviewed_anew))
@@ -139,16 +139,16 @@ def _entered(moved: CTE, mine: ColumnElement[bool]) -> CTE:
     return insert(customer_class).from_select(list(values), rows).returning(customer_class.c.customer_id).cte("entered")
 
 
-def _this_class(moved: CTE, *, ranged: bool) -> ColumnElement[bool]:
+def _this_class(moved: CTE) -> ColumnElement[bool]:
     return and_(
         customer_class.c.customer_id == moved.c.customer_id,
         customer_class.c.scheme == moved.c.scheme,
-        within(customer_class.c.customer_id, ranged=ranged),
+        among(customer_class.c.customer_id, moved),
         moved.c.before.is_not(None),
     )
 
 
-def _stayed(moved: CTE, mine: ColumnElement[bool], *, ranged: bool) -> CTE:
+def _stayed(moved: CTE, mine: ColumnElement[bool]) -> CTE:
     m = moved.c
     return (
         update(customer_class)
@@ -163,16 +163,16 @@ def _stayed(moved: CTE, mine: ColumnElement[bool], *, ranged: bool) -> CTE:
             pending_on=m.pending_on,
             overridden=m.forced.is_not(None),
         )
-        .where(_this_class(moved, ranged=ranged), m.becomes.is_not(None), mine)
+        .where(_this_class(moved), m.becomes.is_not(None), mine)
         .returning(customer_class.c.customer_id)
         .cte("stayed")
     )
 
 
-def _left(moved: CTE, mine: ColumnElement[bool], *, ranged: bool) -> CTE:
+def _left(moved: CTE, mine: ColumnElement[bool]) -> CTE:
     return (
         delete(customer_class)
-        .where(_this_class(moved, ranged=ranged), moved.c.becomes.is_(None), mine)
+        .where(_this_class(moved), moved.c.becomes.is_(None), mine)
         .returning(customer_class.c.customer_id)
         .cte("left_scheme")
     )
@@ -289,7 +289,8 @@ def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, ranged: bool,
         stood["decided"] = d.decided_before
     review = (
         select(d.customer_id, d.revision, *(value.label(name) for name, value in kept.items()))
-        .select_from(decisions.outerjoin(waiting, waiting.c.customer_id == d.customer_id))
+        # A later level only adds what its own classes wait for.
+        .select_from(decisions.join(waiting, waiting.c.customer_id == d.customer_id, isouter=first_level))
         .where(or_(*(before.is_distinct_from(kept[name]) for name, before in stood.items())))
         .cte("review")
     )
