@@ -100,6 +100,7 @@ async def _measure(url: str, size: Size, only: tuple[str, ...]) -> tuple[list[Re
             results += await bulk.later_recalculations(url, connection)
         else:
             results = []  # the classes were needed, their time was not asked for
+            bulk.on(data.TODAY)
         if "simulate" in only:
             say("Simulations")
             results += await simulations.drafts(url, connection)

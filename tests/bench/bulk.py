@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,13 @@ AT_LEAST_IMPORT = 0.5
 MEMORY = 300
 START = 5
 DAY = timedelta(days=1)
-_DAYS_END = clock.end_of_day
+
+
+def on(day: date) -> datetime:
+    """Moves the business clock to a day, as the days go by: an instant of it."""
+    os.environ["STRATA_TODAY"] = day.isoformat()
+    get_settings.cache_clear()
+    return clock.business_now()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +84,8 @@ async def recalculate(url: str, *, as_of: datetime, refit: bool) -> Recalculated
 
 
 async def first_recalculation(url: str, connection: Any) -> list[Result]:
-    """Every metrics row, class and change written, every breakpoint fitted; as of two days before today."""
-    as_of = _DAYS_END(data.TODAY - 2 * DAY)
+    """Every metrics row, class and change written, every breakpoint fitted; two days before today."""
+    as_of = on(data.TODAY - 2 * DAY)
     floor, least = await floors.group_by(connection, as_of), await floors.three_sums(connection)
     ours = await recalculate(url, as_of=as_of, refit=True)
     work = "the very first recalculation, all presets, everything written"
@@ -91,11 +97,11 @@ def _of_least(ours: Recalculated, least: float) -> str:
 
 
 async def later_recalculations(url: str, connection: Any) -> list[Result]:
-    """A day later: from the facts, with the breakpoints as they were, and once more with new ones."""
+    """A day later: from the facts, with the breakpoints as they were; and the day after with new ones."""
     results = []
     for work, refit, days in ((FULL, False, 1), ("the same with new breakpoints", True, 0)):
         await connection.execute("VACUUM ANALYZE customer_metrics, customer_class")
-        as_of = min(_DAYS_END(data.TODAY - days * DAY), clock.business_now())
+        as_of = on(data.TODAY - days * DAY)
         floor, least = await floors.group_by(connection, as_of), await floors.three_sums(connection)
         ours = await recalculate(url, as_of=as_of, refit=refit)
         note = f"{ours.moved:.1%} of classes moved; {_of_least(ours, least)}"
