@@ -1,6 +1,7 @@
 """A scheme that the database cannot evaluate is found out, set aside with its reason, and the others go on."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -14,6 +15,7 @@ from app.classification.models import scheme
 from app.classification.schemes import TOPIC, decide, published
 from app.core import clock
 from app.core.db import Database, WriteSession
+from app.core.errors import ReactionFailed
 from app.core.invalidation import announce
 from app.core.jobs import JobContext, enqueue
 from app.core.settings import get_settings
@@ -89,6 +91,25 @@ async def ask_why(session: WriteSession, customer_id: UUID) -> None:
     """Have it found out which scheme could not decide this customer, when that is why it was put off."""
     if was_put_off(session):
         await enqueue(session, "schemes.examine", {"customer_id": str(customer_id)})
+
+
+async def decide_again(session: WriteSession, customer_ids: Sequence[UUID], *, as_of: datetime, cause: str) -> None:
+    """Measure and classify these customers, who are held, in the request's transaction.
+
+    Raises `ReactionFailed` when some scheme cannot compute one of them; the request is then carried out again, and
+    leaves them to the sweep.
+    """
+    if was_put_off(session):
+        await refresh.mark_dirty(session, customer_ids)
+        for each in customer_ids:
+            await ask_why(session, each)
+        return
+    await refresh.refresh_metrics(session, customer_ids, as_of=as_of)
+    by = Cause(cause, session.principal, session.correlation_id)
+    try:
+        await decide(session, customer_ids, as_of=as_of, cause=by)
+    except CANNOT_COMPUTE as error:
+        raise ReactionFailed from error
 
 
 async def run_examination(context: JobContext) -> None:

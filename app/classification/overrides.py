@@ -23,14 +23,14 @@ from sqlalchemy import (
     update,
 )
 
-from app.classification import refresh, schemes
-from app.classification.engine import Cause, Scheme
-from app.classification.failures import CANNOT_COMPUTE, ask_why, was_put_off
+from app.classification import schemes
+from app.classification.engine import Scheme
+from app.classification.failures import decide_again
 from app.classification.models import class_override
 from app.classification.queries import READ
 from app.core import audit, clock
 from app.core.db import ReadSession, Record, WriteSession
-from app.core.errors import Conflict, Forbidden, Invalid, NotFound, ReactionFailed
+from app.core.errors import Conflict, Forbidden, Invalid, NotFound
 from app.core.http.paging import Page
 from app.core.jobs import JobContext
 from app.customers.document import visible_to
@@ -94,7 +94,7 @@ async def put(
     row = await _written(session, insert(class_override).values(values).returning(*_shown(now)))
     _record(session, actor, "override.put" if decides else "override.proposed", row)
     if decides:
-        await _decide_again(session, customer_id, now)
+        await decide_again(session, [customer_id], as_of=now, cause="override")
     return dict(row)
 
 
@@ -121,7 +121,7 @@ async def approve(session: WriteSession, actor: Actor, customer_id: UUID, key: s
     )
     row = await _written(session, statement)
     _record(session, actor, "override.approved", row)
-    await _decide_again(session, customer_id, now)
+    await decide_again(session, [customer_id], as_of=now, cause="override")
     return dict(row)
 
 
@@ -141,7 +141,7 @@ async def remove(session: WriteSession, actor: Actor, customer_id: UUID, key: st
     await schemes.get(session, key)
     now = clock.business_now()
     if decides and await _end(session, actor, customer_id, key, now):
-        await _decide_again(session, customer_id, now)
+        await decide_again(session, [customer_id], as_of=now, cause="override")
         return
     own = and_(o.scheme == key, o.proposed_by == session.principal)
     if await _reject(session, actor, customer_id, own, now, action="override.withdrawn"):
@@ -294,19 +294,6 @@ def _record(session: WriteSession, actor: Actor, action: str, row: Record) -> No
     kept = ("customer_id", "scheme", "class", "reason", "status", "expires_at", "rejection")
     after = {name: row[name] for name in kept}
     audit.record(session, actor, action, "override", row["id"], after=after, personal=PERSONAL)
-
-
-async def _decide_again(session: WriteSession, customer_id: UUID, now: datetime) -> None:
-    if was_put_off(session):
-        await refresh.mark_dirty(session, [customer_id])
-        await ask_why(session, customer_id)
-        return
-    await refresh.refresh_metrics(session, [customer_id], as_of=now)
-    cause = Cause("override", session.principal, session.correlation_id)
-    try:
-        await schemes.decide(session, [customer_id], as_of=now, cause=cause)
-    except CANNOT_COMPUTE as error:
-        raise ReactionFailed from error
 
 
 # ---- questions -------------------------------------------------------------------------------------------------------

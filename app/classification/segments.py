@@ -10,10 +10,11 @@ from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.classification import catalogue, publishing, refresh, schemes, versions
+from app.classification import catalogue, publishing, schemes, versions
 from app.classification.definitions import IN, PopulationQuantile, SegmentDocument, StaticDocument
 from app.classification.definitions.references import check_against
-from app.classification.engine import Cause, exclude_evaluation
+from app.classification.engine import exclude_evaluation
+from app.classification.failures import decide_again
 from app.classification.metrics import MEDIAN_GAP, METRICS
 from app.classification.models import customer_class, recalculation, scheme, scheme_version, segment_member
 from app.core import audit, clock, work
@@ -121,10 +122,7 @@ async def change_members(
     )
     moved = sorted(row["customer_id"] for row in (*added, *removed))
     if moved:
-        as_of = clock.business_now()
-        await refresh.refresh_metrics(session, moved, as_of=as_of)
-        cause = Cause("event", session.principal, session.correlation_id)
-        await schemes.decide(session, moved, as_of=as_of, cause=cause)
+        await decide_again(session, moved, as_of=clock.business_now(), cause="event")
         after = {"added": [row[0] for row in added], "removed": [row[0] for row in removed]}
         audit.record(session, actor, "segment.members_changed", "scheme", key, after=after)
     return {"added": len(added), "removed": len(removed)}

@@ -44,6 +44,7 @@ TENURE = asked("metric", "tenure_days", "gte", "90", "89")
 TAG = asked("tag", "vip", "has", None, "false")
 MEMBER = asked("member", "member", "has", None, "false")
 REGION = asked("field", "region", "eq", "CN", "US")
+JOINED = asked("field", "created_at", "gte", "2020-03-01", "2020-02-03 21:25:01.793125+00")
 LEVEL = asked("class", "level", "ne", "low", "low")
 SCORE = asked("score", "score", "gte", "40", "39")
 EVENTS = asked("event", "purchase", "gte", "2", "1")
@@ -192,6 +193,12 @@ SENTENCES: list[tuple[Said, str, str]] = [
     (asks("eq", "CN"), "CN", "为CN"),
     (asks("ne", "CN"), "anything but CN", "不为CN"),
     (asks("in", ["CN", "US", "DE"]), "one of CN, US, DE", "为CN、US或DE"),
+    (asks("in", list("ABCDEFGH")), "one of A, B, C, D, E and 3 others", "为A, B, C, D, E等（另有3项）"),
+    (lambda words: words.asks(Need(JOINED, "gte", "2020-03-01")), "on or after 2020-03-01", "不早于2020-03-01"),
+    (lambda words: words.asks(Need(JOINED, "gt", "2020-03-01")), "after 2020-03-01", "晚于2020-03-01"),
+    (lambda words: words.asks(Need(JOINED, "lte", "2020-03-01")), "on or before 2020-03-01", "不晚于2020-03-01"),
+    (lambda words: words.asks(Need(JOINED, "lt", "2020-03-01T09:00:00Z")), "before 2020-03-01", "早于2020-03-01"),
+    (lambda words: words.value(JOINED, JOINED.value), "2020-02-03", "2020-02-03"),
     (asks("not_in", ["CN"]), "none of CN", "不为CN"),
     (asks("within", ["CN", "US"]), "within CN, US", "属于CN或US"),
     (asks("not_within", "CN"), "outside CN", "不属于CN"),

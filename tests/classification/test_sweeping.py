@@ -198,6 +198,9 @@ async def test_a_scheme_that_fails_for_a_customer_costs_nobody_a_purchase(
     await a_population(database)
     await recalculate(admin, run_jobs, refit=True)
     customer = (await admin.post("/v1/customers", json={"name": "unlucky"})).json()["id"]
+    friends = {"key": "friends", "title": "Friends", "static": True}
+    assert (await admin.post("/v1/segments", json=friends)).status_code == 201
+    await run_jobs()
 
     async def failing(session: WriteSession, evaluation: Any, *given: Any, **named: Any) -> Any:
         if any(each.key == "rfm" for each in evaluation.schemes):
@@ -214,12 +217,14 @@ async def test_a_scheme_that_fails_for_a_customer_costs_nobody_a_purchase(
     held = {"class": "vip", "reason": "a contract", "expires_at": "2020-12-31T00:00:00Z"}
     answer = await admin.put(f"/v1/customers/{customer}/classes/tier/override", json=held)
     assert answer.status_code == 200, answer.text
+    assert (await admin.put(f"/v1/segments/friends/members/{customer}")).status_code == 204
     await run_jobs()
     found = (await admin.get("/v1/schemes/rfm")).json()
     assert reason in found["error"]
     assert [each["key"] for each in (await admin.get("/v1/schemes")).json()["items"] if each["error"]] == ["rfm"]
     await sweep_who_is_due(database)
     await run_jobs()
-    assert (await _classes(admin, customer))["tier"] == "vip"
+    stands = await _classes(admin, customer)
+    assert (stands["tier"], stands["friends"]) == ("vip", "in")
     assert found["stale_since"] is not None
     assert (await _classes(admin, customer))["lifecycle"] == "first_purchase"

@@ -26,6 +26,11 @@ _PHRASES = {
     "member": "名单",
     "score": "得分",
     # what a value must be
+    "since_then": "不早于{}",
+    "after": "晚于{}",
+    "until_then": "不晚于{}",
+    "before": "早于{}",
+    "and_others": "{named}等（另有{n}项）",
     "gte": "不低于{}",
     "gt": "高于{}",
     "lte": "不超过{}",

@@ -24,6 +24,11 @@ _PHRASES = {
     "member": "on the list",
     "score": "points",
     # what a value must be
+    "since_then": "on or after {}",
+    "after": "after {}",
+    "until_then": "on or before {}",
+    "before": "before {}",
+    "and_others": "{named} and {n} others",
     "gte": "at least {}",
     "gt": "more than {}",
     "lte": "at most {}",

@@ -31,8 +31,9 @@ def number(value: str) -> str:
 
 
 def day_of(instant: str | datetime) -> date:
-    """The business day of an instant."""
-    return clock.business_day(datetime.fromisoformat(instant) if isinstance(instant, str) else instant)
+    """The business day of an instant; without a zone, it is one of the business's own."""
+    at = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
+    return at.date() if at.tzinfo is None else clock.business_day(at)
 
 
 def enumerated(pattern: str, parts: Sequence[str]) -> str:

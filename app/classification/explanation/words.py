@@ -31,6 +31,11 @@ _DEEDS = {
     "recency_days": "stay_silent",
 }
 """What lets a metric rise."""
+_OF_NAMES = {"eq": "is", "ne": "is_not"}
+_OF_INSTANTS = {"gte": "since_then", "gt": "after", "lte": "until_then", "lt": "before"}
+_INSTANTS = {"created_at", "updated_at", *(name for name, metric in METRICS.items() if metric.unit == "instant")}
+_AT_MOST = 6
+"""So many values are named; of more, all but one of these and how many others."""
 
 
 class Words(ABC):
@@ -69,18 +74,15 @@ class Words(ABC):
             return self.say("yes" if value == "true" else "no")
         if value is None:
             return self.say("unknown")
-        if each.asked.subject != "metric":
-            return value
-        return self.measure(each.asked.name, value)
+        if each.asked.name in _INSTANTS and each.asked.subject in ("metric", "field"):
+            return day_of(value).isoformat()
+        if each.asked.subject == "metric":
+            return self.measure(each.asked.name, value)
+        return number(value) if each.asked.subject in ("event", "score") else value
 
     def measure(self, metric: str, value: str) -> str:
-        """A metric's value: money with its currency, instants by their day."""
-        unit = METRICS[metric].unit
-        if unit == "instant":
-            return day_of(value).isoformat()
-        if unit == "money":
-            return self.money(money(value))
-        return number(value)
+        """A metric's value: money with its currency."""
+        return self.money(money(value)) if METRICS[metric].unit == "money" else number(value)
 
     def money(self, amount: str) -> str:
         return f"{amount} {get_settings().currency}"
@@ -113,7 +115,9 @@ class Words(ABC):
         if each.op == "is_null":
             return self.say("is_null" if each.threshold == "true" else "is_not_null")
         given = each.threshold if isinstance(each.threshold, list) else [each.threshold]
-        of_names = {} if each.judged.asked.subject in NUMBERS else {"eq": "is", "ne": "is_not"}
+        of_names = {} if each.judged.asked.subject in NUMBERS else _OF_NAMES
+        if each.judged.asked.name in _INSTANTS:
+            of_names = _OF_INSTANTS
         limits = [self.say("unknown") if limit is None else self.value(each.judged, limit) for limit in given]
         return self._compared(of_names.get(each.op, each.op), limits)
 
@@ -127,6 +131,9 @@ class Words(ABC):
     def _compared(self, op: str, limits: Sequence[str]) -> str:
         if op in ("between", "not_between"):
             return self.say(op, *limits)
+        if len(limits) > _AT_MOST:
+            others = Count(len(limits) - _AT_MOST + 1)
+            return self.say(op, self.say("and_others", named=", ".join(limits[: _AT_MOST - 1]), n=others))
         return self.say(op, self.say_all("any_of", limits))
 
     # ---- one comparison ----------------------------------------------------------------------------------------------
