@@ -36,6 +36,8 @@ from app.purchases import api as purchases_api
 from app.purchases import checks as purchases_checks
 from app.purchases import handlers as purchases_handlers
 from app.purchases import importing as purchases_importing
+from app.webhooks import api as webhooks_api
+from app.webhooks import checks as webhooks_checks
 
 __all__ = ["FEATURES", "audit", "metadata", "outbox"]
 
@@ -79,6 +81,7 @@ FEATURES = [
         checks=classification_checks.CHECKS,
     ),
     Feature("directory", directory_api.routers),
+    Feature("webhooks", webhooks_api.routers, checks=webhooks_checks.CHECKS),
 ]
 
 JOBS: dict[str, Handler] = {name: handler for feature in FEATURES for name, handler in feature.jobs.items()}

@@ -3,10 +3,12 @@
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     ColumnElement,
     DateTime,
     FromClause,
+    Index,
     Insert,
     Table,
     Text,
@@ -15,6 +17,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    text,
 )
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
@@ -29,6 +32,14 @@ outbox_event = Table(
     Column("payload", JSONB, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("correlation_id", Text),
+    Column(
+        "transaction_id",
+        BigInteger,
+        nullable=False,
+        server_default=text("pg_current_xact_id()::text::bigint"),
+        comment="of the transaction that announced it: the order in which events are read",
+    ),
+    Index("ix_outbox_event_transaction_id_id", "transaction_id", "id"),
 )
 
 
