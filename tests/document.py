@@ -96,6 +96,11 @@ async def made(service: Service, name: str) -> str:
     if name == "user_id":
         return str((await service.user({"users:read": "own"}))[0])
     unique = f"x{uuid.uuid4().hex}"
+    if name == "tag":
+        body = {"name": unique, "tags": [unique]}
+        answer = await service.send("POST", "/v1/customers", token=service.tokens["admin"], body=body)
+        assert answer.status == 201, answer.body
+        return unique
     requests: dict[str, tuple[str, dict[str, Any]]] = {
         "customer_id": ("/v1/customers", {"body": {"name": unique}}),
         "role_id": ("/v1/roles", {"body": {"key": unique, "title": "x", "permissions": {}}}),
@@ -132,6 +137,12 @@ async def prepared(service: Service, operation: str, customer_id: str) -> dict[s
     """What must be there for the operation to succeed, such as an override to end; names it for the path."""
     if operation == "delete_purchase":
         return {"purchase_id": await purchase(service, customer_id)}
+    if operation in ("put_customer_tag", "take_customer_tag"):
+        if operation == "take_customer_tag":
+            path = f"/v1/customers/{customer_id}/tags/fair"
+            answer = await service.send("PUT", path, token=service.tokens["admin"])
+            assert answer.status == 200, answer.body
+        return {"tag": "fair"}
     if operation == "remove_segment_member":
         path = f"/v1/segments/{await segment(service)}/members/{customer_id}"
         answer = await service.send("PUT", path, token=service.tokens["admin"])

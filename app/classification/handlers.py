@@ -1,5 +1,6 @@
 """What classification does when it hears of something, and its background work."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -37,7 +38,7 @@ from app.core.db import WriteSession
 from app.core.errors import ReactionFailed
 from app.core.jobs import Schedule
 from app.core.work import fails_with_its_job
-from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted, CustomersCreated
+from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted, CustomersChanged, CustomersCreated
 from app.imports.events import ImportCompleted
 from app.purchases.events import PurchaseDeleted, PurchaseRecorded, PurchasesImported
 
@@ -68,10 +69,20 @@ async def on_creation(session: WriteSession, event: CustomerCreated) -> dict[str
 
 async def on_change(session: WriteSession, event: CustomerChanged) -> None:
     """Classify the one customer again when a scheme reads what changed of its record."""
-    changed = {Fact("field", name) for name in (*event.fields, "updated_at")}
-    read = (await current(session)).facts
-    if read & changed or ("tags" in event.fields and any(fact.kind == "tag" for fact in read)):
+    if await _is_read(session, event.fields):
         await _anew(session, event.customer_id)
+
+
+async def on_bulk_change(session: WriteSession, event: CustomersChanged) -> None:
+    """Many whose record changed wait for the next sweep, when a scheme reads what changed."""
+    if await _is_read(session, event.fields):
+        await refresh.mark_dirty(session, event.customer_ids)
+
+
+async def _is_read(session: WriteSession, fields: Sequence[str]) -> bool:
+    changed = {Fact("field", name) for name in (*fields, "updated_at")}
+    read = (await current(session)).facts
+    return bool(read & changed) or ("tags" in fields and any(fact.kind == "tag" for fact in read))
 
 
 async def _anew(session: WriteSession, customer_id: UUID, *, is_correction: bool = False) -> dict[str, Any]:
@@ -134,6 +145,7 @@ HANDLERS: dict[type[Any], Any] = {
     PurchaseDeleted: on_purchase_deleted,
     CustomerCreated: on_creation,
     CustomerChanged: on_change,
+    CustomersChanged: on_bulk_change,
     CustomerDeleted: on_deletion,
     PurchasesImported: on_bulk,
     CustomersCreated: on_bulk,

@@ -34,6 +34,28 @@ class CustomerChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class CustomersChanged:
+    """The same fields of many customers at once; told to handlers only."""
+
+    name: ClassVar[str] = "customers.changed"
+    stored: ClassVar[bool] = False
+
+    customer_ids: list[UUID]
+    fields: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TagReplaced:
+    """A tag was renamed, merged into another, or taken off everybody (`into` is null); customers may yet follow."""
+
+    name: ClassVar[str] = "tag.replaced"
+    stored: ClassVar[bool] = True
+
+    tag: str
+    into: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class CustomerDeleted:
     name: ClassVar[str] = "customer.deleted"
     stored: ClassVar[bool] = True

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from app.core.bounds import In, Key, Line, Out, Printable
+from app.core.bounds import Count, In, Key, Line, Out, Printable
 from app.core.settings import get_settings
 from app.customers.contacts import normal_email, normal_phone
 
@@ -14,7 +14,8 @@ Kind = Literal["person", "company"]
 Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,6}){0,4}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,2}$")]
 TagName = Annotated[str, StringConstraints(min_length=1, max_length=80, strip_whitespace=True), Printable]
-Tags = Annotated[list[TagName], Field(max_length=100), AfterValidator(lambda tags: sorted(set(tags)))]
+MAX_TAGS = 100
+Tags = Annotated[list[TagName], Field(max_length=MAX_TAGS), AfterValidator(lambda tags: sorted(set(tags)))]
 Phone = Annotated[
     str,
     StringConstraints(min_length=3, max_length=40),
@@ -143,3 +144,43 @@ class BatchOut(Out):
     """What became of each."""
 
     items: list[BatchOutcome]
+
+
+class TagCount(Out):
+    """A tag, and how many of the customers you may see carry it."""
+
+    tag: str
+    customers: Count
+
+
+class TagPage(Out):
+    """A page of tags."""
+
+    items: list[TagCount]
+    next_cursor: str | None
+
+
+class TagRename(In):
+    """What the tag is to be called."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"tag": "wholesale"}]})
+
+    tag: TagName
+
+
+class TagMergeIn(In):
+    """Tags that become one: whoever carries any of them carries `into` instead, which may be a new one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"tags": ["whole sale", "wholesaler"], "into": "wholesale"}]}
+    )
+
+    tags: Annotated[list[TagName], Field(min_length=1, max_length=20)]
+    into: TagName
+
+
+class TagReplacedOut(Out):
+    """How many customers carried the tags, and for how many of them the change still follows in the background."""
+
+    customers: Count
+    remaining: Count

@@ -69,14 +69,15 @@ async def change(
     session: WriteSession, actor: Actor, customer_id: UUID, body: CustomerPatch, *, expected: int | None
 ) -> None:
     """Change the fields that the body names. Raises `PreconditionFailed` when `expected` is no longer the version."""
-    before = await _locked(session, actor, customer_id, WRITE)
+    before = await locked(session, actor, customer_id, WRITE)
     check_version(before["version"], expected)
-    await _apply(session, actor, before, body.model_dump(exclude_unset=True))
+    await apply(session, actor, before, body.model_dump(exclude_unset=True))
 
 
-async def _apply(
+async def apply(
     session: WriteSession, actor: Actor, before: Record, values: dict[str, Any], *, at: str = "/body"
 ) -> bool:
+    """Write, audit and announce those of the values that differ from what the locked record says; False for none."""
     was, becomes = audit.changed(before, values)
     if not becomes:
         return False
@@ -101,7 +102,7 @@ async def _apply(
 async def remove(session: WriteSession, actor: Actor, customer_id: UUID, *, expected: int | None) -> None:
     """Delete the customer and everything that belongs to it."""
     await before_deletion(session)
-    before = await _locked(session, actor, customer_id, DELETE)
+    before = await locked(session, actor, customer_id, DELETE)
     check_version(before["version"], expected)
     await session.execute(delete(customer).where(customer.c.id == customer_id))
     audit.record(session, actor, "customer.deleted", "customer", customer_id)
@@ -136,11 +137,11 @@ async def _upsert(
         return await create(session, actor, body, at=at), "created"
     customer_id = found.pop()
     try:
-        before = await _locked(session, actor, customer_id, WRITE)
+        before = await locked(session, actor, customer_id, WRITE)
     except NotFound:
         raise IdentityTaken.at(f"{at}/identities", "another customer has one of these") from None
     values = body.model_dump(exclude_unset=True, exclude={"identities"})
-    changed = await _apply(session, actor, before, values, at=at)
+    changed = await apply(session, actor, before, values, at=at)
     added = {identity: pointer for identity, pointer in identities.items() if identity not in known}
     await _give(session, actor, customer_id, added)
     return customer_id, "updated" if changed or added else "unchanged"
@@ -148,7 +149,7 @@ async def _upsert(
 
 async def add_identity(session: WriteSession, actor: Actor, customer_id: UUID, body: IdentityIn) -> None:
     """Give the customer another identity. Raises `IdentityTaken`."""
-    await _locked(session, actor, customer_id, WRITE)
+    await locked(session, actor, customer_id, WRITE)
     await _give(session, actor, customer_id, {_normal(body.kind, body.value, "/body/value"): "/body/value"})
 
 
@@ -165,7 +166,7 @@ async def _give(session: WriteSession, actor: Actor, customer_id: UUID, identiti
 
 async def remove_identity(session: WriteSession, actor: Actor, customer_id: UUID, kind: str, value: str) -> None:
     """Take an identity, in whatever spelling, from the customer."""
-    await _locked(session, actor, customer_id, WRITE)
+    await locked(session, actor, customer_id, WRITE)
     _, spelled = _normal(kind, value, "/query/value")
     i = customer_identity.c
     gone = await session.execute(
@@ -218,7 +219,8 @@ async def _customers_by_identity(session: ReadSession, identities: Collection[Id
     return {(row["kind"], row["value"]): row["customer_id"] for row in rows}
 
 
-async def _locked(session: WriteSession, actor: Actor, customer_id: UUID, permission: str) -> Record:
+async def locked(session: WriteSession, actor: Actor, customer_id: UUID, permission: str) -> Record:
+    """The record, held until the transaction ends. Raises `NotFound` out of the permission's reach."""
     row = await session.first(
         select(customer).where(customer.c.id == customer_id, visible_to(actor, permission)).with_for_update()
     )

@@ -124,6 +124,7 @@ PRESET_ROLES = (
         {
             "schemes:read": _ALL,
             "customers:read": _ALL,
+            "tags:write": _ALL,
             "purchases:read": _ALL,
             "classes:read": _ALL,
             "segments:read": _ALL,

@@ -75,6 +75,8 @@ async def _unique_fields(served: Service, name: str, unique: str) -> dict[str, A
         "upsert_customers": {"customers": [{"name": "x", "identities": identities}]},
         "create_scheme": {"key": unique},
         "create_segment": {"key": unique},
+        "rename_tag": {"tag": unique},
+        "merge_tags": {"tags": [await made(served, "tag")]},
         "change_segment_members": {"add": [await made(served, "customer_id")], "remove": []},
     }
     return fields.get(name, {})

@@ -83,6 +83,3 @@ async def remove_identity(
 ) -> None:
     """Take an identity from the customer."""
     await service.remove_identity(session, actor, customer_id, kind, value)
-
-
-routers = [routes]

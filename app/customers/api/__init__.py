@@ -1,0 +1,5 @@
+"""Routes of the customer record, a module for each noun."""
+
+from app.customers.api import record, tags
+
+routers = [record.routes, tags.routes]
