@@ -23,6 +23,7 @@ from app.core.events import subscribe
 from app.core.http.routes import Router
 from app.core.jobs import DeadLetter, Handler, Schedule
 from app.customers import api as customers_api
+from app.customers import checks as customers_checks
 from app.customers import document
 from app.customers import handlers as customers_handlers
 from app.directory import api as directory_api
@@ -63,7 +64,13 @@ FEATURES = [
     Feature("core", jobs=idempotency.JOBS, schedules=idempotency.SCHEDULES, checks=core_checks.CHECKS),
     Feature("identity", identity_api.routers, jobs=identity_handlers.JOBS, schedules=identity_handlers.SCHEDULES),
     Feature("imports", imports_api.routers, jobs=imports_handlers.JOBS, dead_letters=imports_handlers.DEAD_LETTERS),
-    Feature("customers", customers_api.routers, jobs=customers_handlers.JOBS, channels={"source": document.BY_SOURCE}),
+    Feature(
+        "customers",
+        customers_api.routers,
+        jobs=customers_handlers.JOBS,
+        channels={"source": document.BY_SOURCE},
+        checks=customers_checks.CHECKS,
+    ),
     Feature(
         "purchases",
         purchases_api.routers,

@@ -3,7 +3,7 @@
 from sqlalchemy import FromClause, func, select
 
 from app.core.checks import Check
-from app.customers.models import customer
+from app.customers.models import customer, customer_consent
 
 
 def belongs(table: FromClause, name: str) -> Check:
@@ -17,3 +17,6 @@ def belongs(table: FromClause, name: str) -> Check:
         .group_by(owner)
         .order_by(owner),
     )
+
+
+CHECKS = [belongs(customer_consent, "consent")]

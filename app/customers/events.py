@@ -1,6 +1,7 @@
 """What this package announces. Payloads carry ids, never names or contacts."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
@@ -53,6 +54,32 @@ class TagReplaced:
 
     tag: str
     into: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentGiven:
+    """The customer agreed to be reached by a channel for a purpose."""
+
+    name: ClassVar[str] = "consent.given"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+    channel: str
+    purpose: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentWithdrawn:
+    """The customer does not want to be reached by a channel for a purpose."""
+
+    name: ClassVar[str] = "consent.withdrawn"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+    channel: str
+    purpose: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

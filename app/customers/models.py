@@ -54,4 +54,24 @@ customer_identity = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+customer_consent = Table(
+    "customer_consent",
+    metadata,
+    # Added to and never changed: what stands is the latest of a channel and a purpose.
+    Column("customer_id", UuidType, primary_key=True),
+    Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
+    Column("channel", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("source", Text, nullable=False, info={"personal": "consent"}),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("recorded_by", Text, nullable=False),
+    CheckConstraint("channel IN ('email', 'phone', 'sms', 'wechat', 'post')", name="channel"),
+    CheckConstraint("status IN ('given', 'withdrawn')", name="status"),
+)
+
+OF_A_CUSTOMER = (customer_consent,)
+"""What goes with a customer who is deleted; identities go by their foreign key."""
+
 PERSONAL = frozenset(column.name for column in customer.columns if "personal" in column.info)

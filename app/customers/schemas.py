@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from app.core.bounds import Count, In, Key, Line, Out, Printable
+from app.core.bounds import Count, In, Key, Line, Out, PastInstant, Printable
 from app.core.settings import get_settings
 from app.customers.contacts import normal_email, normal_phone
 
@@ -23,6 +23,8 @@ Phone = Annotated[
 ]
 Email = Annotated[str, StringConstraints(min_length=3, max_length=254), AfterValidator(normal_email)]
 CustomValue = Annotated[str, StringConstraints(max_length=1000), Printable]
+Channel = Literal["email", "phone", "sms", "wechat", "post"]
+ConsentStatus = Literal["given", "withdrawn"]
 Custom = Annotated[dict[Key, CustomValue], Field(max_length=100)]
 
 _EXAMPLE: dict[str, Any] = {
@@ -184,3 +186,48 @@ class TagReplacedOut(Out):
 
     customers: Count
     remaining: Count
+
+
+class ConsentIn(In):
+    """That the customer agreed to be reached by a channel for a purpose, or does not want it any more."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"channel": "email", "purpose": "marketing", "status": "given", "source": "form at the tea fair"}
+            ]
+        }
+    )
+
+    channel: Channel
+    purpose: Annotated[Key, Field(description="such as marketing, service or research")]
+    status: ConsentStatus
+    source: Annotated[Line, Field(description="how it is known: a form, a call, a letter")]
+    at: Annotated[PastInstant | None, Field(description="when the customer said so; now when left out")] = None
+
+
+class ConsentOut(Out):
+    """What the customer said of a channel and a purpose, when, how it is known, and who wrote it down."""
+
+    id: UUID
+    channel: Channel
+    purpose: str
+    status: ConsentStatus
+    source: str
+    at: datetime
+    recorded_at: datetime
+    recorded_by: str
+
+
+class ConsentPage(Out):
+    """A page of what the customer ever said."""
+
+    items: list[ConsentOut]
+    next_cursor: str | None
+
+
+class ConsentsOut(Out):
+    """What stands: the latest of each channel and purpose. Where nothing stands, nothing was agreed to."""
+
+    items: list[ConsentOut]
+    next_cursor: None = None

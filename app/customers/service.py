@@ -17,7 +17,7 @@ from app.core.settings import get_settings
 from app.customers.contacts import normal_identity
 from app.customers.document import visible_to
 from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted
-from app.customers.models import PERSONAL, customer, customer_identity
+from app.customers.models import OF_A_CUSTOMER, PERSONAL, customer, customer_identity
 from app.customers.queries import before_deletion
 from app.customers.schemas import BatchCustomer, CustomerIn, CustomerPatch, IdentityIn
 from app.identity.actor import Actor
@@ -104,6 +104,8 @@ async def remove(session: WriteSession, actor: Actor, customer_id: UUID, *, expe
     await before_deletion(session)
     before = await locked(session, actor, customer_id, DELETE)
     check_version(before["version"], expected)
+    for table in OF_A_CUSTOMER:
+        await session.execute(delete(table).where(table.c.customer_id == customer_id))
     await session.execute(delete(customer).where(customer.c.id == customer_id))
     audit.record(session, actor, "customer.deleted", "customer", customer_id)
     await publish(session, CustomerDeleted(customer_id))

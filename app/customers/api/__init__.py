@@ -1,5 +1,5 @@
 """Routes of the customer record, a module for each noun."""
 
-from app.customers.api import record, tags
+from app.customers.api import consents, record, tags
 
-routers = [record.routes, tags.routes]
+routers = [record.routes, tags.routes, consents.routes]
