@@ -117,9 +117,12 @@ async def made(service: Service, name: str) -> str:
     return str(answer.json()["id"])
 
 
+PART_OF_A_CUSTOMER = {"purchase_id", "note_id"}  # made by `prepared`, for the customer of the path
+
+
 async def path_of(service: Service, operation: Operation) -> str:
     """The operation's path, each of its parameters naming something new."""
-    names = {name: await made(service, name) for name in operation.path_names if name != "purchase_id"}
+    names = {name: await made(service, name) for name in operation.path_names if name not in PART_OF_A_CUSTOMER}
     if operation.path.startswith("/v1/segments/"):
         names["key"] = await segment(service)
     elif operation.method in ("PUT", "PATCH", "DELETE") and "key" in names and "customer_id" not in names:
@@ -137,6 +140,11 @@ async def prepared(service: Service, operation: str, customer_id: str) -> dict[s
     """What must be there for the operation to succeed, such as an override to end; names it for the path."""
     if operation == "delete_purchase":
         return {"purchase_id": await purchase(service, customer_id)}
+    if "note_id" in OPERATIONS[operation].path_names:
+        body, path = {"text": "Likes green tea."}, f"/v1/customers/{customer_id}/notes"
+        answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
+        assert answer.status == 201, answer.body
+        return {"note_id": str(answer.json()["id"])}
     if operation in ("put_customer_tag", "take_customer_tag"):
         if operation == "take_customer_tag":
             path = f"/v1/customers/{customer_id}/tags/fair"

@@ -1,4 +1,4 @@
-"""The customer record: who the customer is, how to reach it, who looks after it, what it is tagged with and agreed to.
+"""The customer record: who the customer is, how to reach it, who looks after it, its tags, consents and notes.
 
 Announces `CustomerCreated`, `CustomerChanged`, `CustomersChanged`, `CustomerDeleted`, `TagReplaced`,
 `ConsentGiven`, `ConsentWithdrawn`. Reacts to nothing.

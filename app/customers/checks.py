@@ -3,7 +3,7 @@
 from sqlalchemy import FromClause, func, select
 
 from app.core.checks import Check
-from app.customers.models import customer, customer_consent
+from app.customers.models import customer, customer_consent, customer_note
 
 
 def belongs(table: FromClause, name: str) -> Check:
@@ -19,4 +19,4 @@ def belongs(table: FromClause, name: str) -> Check:
     )
 
 
-CHECKS = [belongs(customer_consent, "consent")]
+CHECKS = [belongs(customer_consent, "consent"), belongs(customer_note, "note")]

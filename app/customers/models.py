@@ -71,7 +71,20 @@ customer_consent = Table(
     CheckConstraint("status IN ('given', 'withdrawn')", name="status"),
 )
 
-OF_A_CUSTOMER = (customer_consent,)
+customer_note = Table(
+    "customer_note",
+    metadata,
+    Column("customer_id", UuidType, primary_key=True),
+    Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
+    Column("text", Text, nullable=False, info={"personal": "note"}),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("created_by", Text, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_by", Text, nullable=False),
+)
+
+OF_A_CUSTOMER = (customer_consent, customer_note)
 """What goes with a customer who is deleted; identities go by their foreign key."""
 
 PERSONAL = frozenset(column.name for column in customer.columns if "personal" in column.info)

@@ -25,6 +25,7 @@ Email = Annotated[str, StringConstraints(min_length=3, max_length=254), AfterVal
 CustomValue = Annotated[str, StringConstraints(max_length=1000), Printable]
 Channel = Literal["email", "phone", "sms", "wechat", "post"]
 ConsentStatus = Literal["given", "withdrawn"]
+NoteText = Annotated[str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True), Printable]
 Custom = Annotated[dict[Key, CustomValue], Field(max_length=100)]
 
 _EXAMPLE: dict[str, Any] = {
@@ -231,3 +232,30 @@ class ConsentsOut(Out):
 
     items: list[ConsentOut]
     next_cursor: None = None
+
+
+class NoteIn(In):
+    """What somebody wants remembered of the customer."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "Prefers a call before noon."}]})
+
+    text: NoteText
+
+
+class NoteOut(Out):
+    """A note, who wrote it and who corrected it last."""
+
+    id: UUID
+    text: str
+    version: int
+    created_at: datetime
+    created_by: str
+    updated_at: datetime
+    updated_by: str
+
+
+class NotePage(Out):
+    """A page of notes, the latest first."""
+
+    items: list[NoteOut]
+    next_cursor: str | None

@@ -1,5 +1,5 @@
 """Routes of the customer record, a module for each noun."""
 
-from app.customers.api import consents, record, tags
+from app.customers.api import consents, notes, record, tags
 
-routers = [record.routes, tags.routes, consents.routes]
+routers = [record.routes, tags.routes, consents.routes, notes.routes]
