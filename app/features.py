@@ -27,6 +27,9 @@ from app.customers import checks as customers_checks
 from app.customers import document
 from app.customers import handlers as customers_handlers
 from app.directory import api as directory_api
+from app.governance import api as governance_api
+from app.governance import checks as governance_checks
+from app.governance import handlers as governance_handlers
 from app.identity import api as identity_api
 from app.identity import handlers as identity_handlers
 from app.identity import seed as identity_seed
@@ -90,6 +93,13 @@ FEATURES = [
     ),
     Feature("directory", directory_api.routers),
     Feature("webhooks", webhooks_api.routers, checks=webhooks_checks.CHECKS),
+    Feature(
+        "governance",
+        governance_api.routers,
+        jobs=governance_handlers.JOBS,
+        schedules=governance_handlers.SCHEDULES,
+        checks=governance_checks.CHECKS,
+    ),
 ]
 
 JOBS: dict[str, Handler] = {name: handler for feature in FEATURES for name, handler in feature.jobs.items()}

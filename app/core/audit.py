@@ -29,6 +29,7 @@ audit_event = Table(
     Column("after", JSONB),
     Column("request_id", Text),
     Index("ix_audit_event_resource", "resource", "resource_id"),
+    Index("ix_audit_event_actor", "actor_id", "id"),
 )
 
 

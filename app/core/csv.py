@@ -11,21 +11,30 @@ BLOCK = 1_000
 _BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
+Following = Callable[[Any | None, int], Awaitable[Sequence[Mapping[str, Any]]]]
+"""Reads so many rows behind a row, None being the beginning; each call is a statement of its own."""
+
+
+async def blocks(after: Following) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+    """All rows, so many of them at a time."""
+    last = None
+    while rows := await after(last, BLOCK):
+        yield rows
+        last = rows[-1]
+
+
 async def file_of(
     columns: Sequence[str],
-    after: Callable[[Any | None, int], Awaitable[Sequence[Mapping[str, Any]]]],
+    after: Following,
     written: Mapping[str, Callable[[Any], str]],
 ) -> AsyncIterator[str]:
     """Rows with these columns as a file, block by block.
 
-    `after` reads so many rows behind a row, None being the beginning; each block is a statement of its own. `written`
-    says how the values of a column are written when that is not as they are.
+    `written` says how the values of a column are written when that is not as they are.
     """
     yield lines([columns])
-    last = None
-    while rows := await after(last, BLOCK):
+    async for rows in blocks(after):
         yield lines([[_written(row[name], written.get(name)) for name in columns] for row in rows])
-        last = rows[-1]
 
 
 def _written(value: Any, how: Callable[[Any], str] | None) -> Any:

@@ -14,3 +14,14 @@ class CsvResponse(StreamingResponse):
 def csv_file(name: str, rows: AsyncIterator[str]) -> CsvResponse:
     """Rows to be kept under this name."""
     return CsvResponse(rows, headers={"content-disposition": f'attachment; filename="{name}.csv"'})
+
+
+class NdjsonResponse(StreamingResponse):
+    """A file of one JSON object a line, sent while it is read."""
+
+    media_type = "application/x-ndjson"
+
+
+def ndjson_file(name: str, rows: AsyncIterator[str]) -> NdjsonResponse:
+    """Lines to be kept under this name."""
+    return NdjsonResponse(rows, headers={"content-disposition": f'attachment; filename="{name}.ndjson"'})

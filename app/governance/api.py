@@ -1,0 +1,63 @@
+"""Routes of the audit trail."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Query, Request
+
+from app.core.bounds import Instant, Key, Reference
+from app.core.http.files import CsvResponse, csv_file, ndjson_file
+from app.core.http.paging import Paging
+from app.core.http.routes import REQUEST_ID, ReadSession, router
+from app.governance import trail
+from app.governance.schemas import Action, AuditPage, FileFormat
+from app.governance.trail import Asked
+from app.identity.access import Requires
+from app.identity.actor import Actor
+
+routes = router(tag="Governance")
+
+CanReadAudit = Annotated[Actor, Depends(Requires(trail.READ))]
+
+
+async def _asked(
+    actor_id: Annotated[UUID | None, Query(alias="actor", description="id of a user or an API key")] = None,
+    action: Annotated[Action | None, Query(description="such as customer.changed")] = None,
+    resource: Annotated[Key | None, Query(description="such as customer")] = None,
+    resource_id: Annotated[Reference | None, Query(description="the resource's id or key")] = None,
+    since: Annotated[Instant | None, Query(description="from this instant on")] = None,
+    until: Annotated[Instant | None, Query(description="before this instant")] = None,
+) -> Asked:
+    return Asked(actor_id, action, resource, resource_id, since, until)
+
+
+Filter = Annotated[Asked, Depends(_asked)]
+
+
+@routes.get("/audit", response_model=AuditPage)
+async def list_audit_events(actor: CanReadAudit, session: ReadSession, page: Paging, asked: Filter) -> object:
+    """Who did what, and who read what is masked for others; the latest first."""
+    return await trail.page_of(session, actor, page, asked)
+
+
+@routes.get(
+    "/audit/export",
+    response_model=str,
+    response_class=CsvResponse,
+    responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
+)
+async def export_audit_events(
+    actor: CanReadAudit,
+    session: ReadSession,
+    request: Request,
+    asked: Filter,
+    format_: Annotated[FileFormat, Query(alias="format", description="csv, or one JSON object a line")] = (
+        FileFormat.CSV
+    ),
+) -> object:
+    """The audit trail as a file, the oldest event first; that it was taken is audited, too."""
+    rows = await trail.file_of(session, actor, asked, format_, request.scope.get(REQUEST_ID))
+    return csv_file("audit", rows) if format_ is FileFormat.CSV else ndjson_file("audit", rows)
+
+
+routers = [routes]

@@ -1,0 +1,41 @@
+"""The contract of the audit trail: what is asked and what is answered."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from app.core.bounds import Out
+
+Action = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,40}\.[a-z][a-z_]{0,60}$")]
+
+
+class FileFormat(StrEnum):
+    """How a file is written."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+
+
+class AuditEventOut(Out):
+    """Something that was done, or read. Personal data is there by reference: only whether it was set."""
+
+    id: UUID
+    at: datetime
+    actor_kind: str = Field(description="user, api_key or system")
+    actor_id: UUID | None
+    action: str
+    resource: str
+    resource_id: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    request_id: str | None
+
+
+class AuditPage(Out):
+    """Audit events, the latest first."""
+
+    items: list[AuditEventOut]
+    next_cursor: str | None
