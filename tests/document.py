@@ -95,6 +95,8 @@ async def made(service: Service, name: str) -> str:
         return {"key": "lifecycle", "name": "prospect", "n": "1"}[name]
     if name == "user_id":
         return str((await service.user({"users:read": "own"}))[0])
+    if name == "session_id":
+        return await session_of(service, "SELECT id FROM user_account WHERE username = 'admin'")
     unique = f"x{uuid.uuid4().hex}"
     if name == "tag":
         body = {"name": unique, "tags": [unique]}
@@ -131,6 +133,8 @@ async def path_of(service: Service, operation: Operation) -> str:
         names["key"] = await draft(service)
     if operation.name == "delete_version":
         names["n"] = await second_version(service, names["key"])
+    if "session_id" in names and "user_id" in names:
+        names["session_id"] = await session_of(service, f"SELECT '{names['user_id']}'::uuid")
     if "customer_id" in names:
         names |= await prepared(service, operation.name, names["customer_id"])
     return operation.at(**names)
@@ -168,6 +172,12 @@ async def prepared(service: Service, operation: str, customer_id: str) -> dict[s
             status,
         )
     return {}
+
+
+async def session_of(service: Service, user: str) -> str:
+    """A new session of the user whom the query gives."""
+    opened = f"INSERT INTO auth_session (user_id, expires_at) VALUES (({user}), now() + interval '1 day') RETURNING id"
+    return str(await service.value(opened))
 
 
 async def second_version(service: Service, key: str) -> str:

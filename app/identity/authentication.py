@@ -49,9 +49,10 @@ async def _by_access_token(database: Database, secret: str, token: str) -> tuple
 async def _by_api_key(database: Database, key: str) -> tuple[Actor, datetime]:
     row = await database.reading().first(queries.api_key_actor(tokens.prefix_of(key)))
     now = clock.now()
-    if row is None or not compare_digest(row["key_hash"], tokens.fingerprint(key)):
+    if row is None or row["revoked_at"] is not None:
         raise InvalidToken
-    if row["revoked_at"] is not None or (row["expires_at"] is not None and row["expires_at"] <= now):
+    expires_at = _end_of(row, tokens.fingerprint(key))
+    if expires_at is not None and expires_at <= now:
         raise InvalidToken
     await _note_use(database, row, now)
     actor = Actor(
@@ -63,7 +64,18 @@ async def _by_api_key(database: Database, key: str) -> tuple[Actor, datetime]:
         subtree_ids=tuple(row["subtree_ids"]),
     )
     remembered_until = now + USE_NOTED_EVERY
-    return actor, min(remembered_until, row["expires_at"] or remembered_until)
+    return actor, min(remembered_until, expires_at or remembered_until)
+
+
+def _end_of(row: Record, presented: str) -> datetime | None:
+    """When the presented secret of this API key ends, the present one or the one before; None is never."""
+    own: datetime | None = row["expires_at"]
+    if compare_digest(row["key_hash"], presented):
+        return own
+    if row["previous_hash"] is None or not compare_digest(row["previous_hash"], presented):
+        raise InvalidToken
+    replaced: datetime = row["previous_expires_at"]
+    return replaced if own is None else min(own, replaced)
 
 
 async def _note_use(database: Database, row: Record, now: datetime) -> None:

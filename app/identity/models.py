@@ -98,6 +98,8 @@ api_key = Table(
     Column("name", Text, nullable=False),
     Column("prefix", Text, nullable=False, unique=True),
     Column("key_hash", Text, nullable=False, info={"secret": True}),
+    Column("previous_hash", Text, info={"secret": True}, comment="of the key that the last rotation replaced"),
+    Column("previous_expires_at", DateTime(timezone=True), comment="until when the replaced key works, too"),
     Column("permissions", JSONB, nullable=False, comment="permission name to scope"),
     Column("unit_id", UuidType, ForeignKey("org_unit.id"), index=True),
     Column("created_by", UuidType, nullable=False, comment="a user, or the API key that made this one"),

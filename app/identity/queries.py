@@ -51,7 +51,7 @@ _user_columns = (
     user_account.c.updated_at,
     _role_keys.label("roles"),
 )
-_api_key_columns = tuple(column for column in api_key.c if column.name != "key_hash")
+_api_key_columns = tuple(column for column in api_key.c if "secret" not in column.info)
 
 
 # who acts
@@ -108,6 +108,14 @@ def credentials(username: str) -> Select[Any]:
 def username_of(user_id: UUID) -> Select[Any]:
     """The name that a user logs in with."""
     return select(user_account.c.username).where(user_account.c.id == user_id)
+
+
+def live_sessions(user_id: UUID | None, at: datetime) -> Select[Any]:
+    """The sessions in which the user is logged in."""
+    s = auth_session.c
+    return select(s.id, s.created_at, s.last_used_at, s.expires_at).where(
+        s.user_id == user_id, s.revoked_at.is_(None), s.expires_at > at
+    )
 
 
 def presented_refresh_token(token_hash: str) -> Select[Any]:

@@ -42,6 +42,7 @@ PresentedPassword = Annotated[str, StringConstraints(min_length=1, max_length=pa
 Email = Annotated[EmailStr, Field(max_length=254)]
 Token = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9_-]+$")]
 Permissions = Annotated[dict[str, Scope], Field(max_length=200, json_schema_extra=_names_of_permissions)]
+MAX_GRACE_HOURS = 7 * 24
 RoleKeys = Annotated[list[Key], Field(max_length=20)]
 
 
@@ -101,6 +102,23 @@ class MeOut(Out):
     roles: list[str]
     permissions: dict[str, Scope]
     units: list[UnitRef]
+
+
+class SessionOut(Out):
+    """Somebody logged in somewhere, and not out."""
+
+    id: UUID
+    created_at: datetime
+    last_used_at: datetime = Field(description="when its tokens were last refreshed")
+    expires_at: datetime
+    current: bool = Field(description="whether this request belongs to it")
+
+
+class SessionList(Out):
+    """The latest first."""
+
+    items: list[SessionOut]
+    next_cursor: str | None
 
 
 class PasswordChangeIn(In):
@@ -272,6 +290,14 @@ class ApiKeyIn(In):
     expires_at: bounds.Instant | None = None
 
 
+class ApiKeyRotationIn(In):
+    """How long both keys work, the new one and the one that it replaces."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"grace_hours": 24}]})
+
+    grace_hours: Annotated[int, Field(ge=0, le=MAX_GRACE_HOURS)] = 24
+
+
 class ApiKeyOut(Out):
     id: UUID
     name: str
@@ -283,6 +309,7 @@ class ApiKeyOut(Out):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    previous_expires_at: datetime | None = Field(description="until when the key before the rotation works, too")
     version: int
 
 

@@ -7,7 +7,9 @@ from uuid import UUID
 from sqlalchemy import delete, insert, select, update
 
 from app.core import audit, clock, invalidation
-from app.core.db import Database, WriteSession
+from app.core.db import Database, ReadSession, Record, WriteSession
+from app.core.errors import NotFound
+from app.core.http.paging import Page
 from app.core.settings import get_settings
 from app.identity import passwords, queries, throttling, tokens
 from app.identity.actor import Actor
@@ -69,6 +71,25 @@ async def log_out(session: WriteSession, actor: Actor) -> None:
     if actor.session_id is None:
         raise NoSession
     await _revoke(session, actor, actor.session_id, "session.closed")
+
+
+async def page_of(session: ReadSession, actor: Actor, user_id: UUID | None, page: Page) -> dict[str, Any]:
+    """The live sessions of this user, the latest first; the one that asks says so."""
+
+    def shown(row: Record) -> dict[str, Any]:
+        return {**row, "current": row["id"] == actor.session_id}
+
+    return await page.latest_first(session, queries.live_sessions(user_id, clock.now()), shown)
+
+
+async def end(session: WriteSession, actor: Actor, user_id: UUID | None, session_id: UUID) -> None:
+    """End a session of this user: its tokens stop working at once, in every process. Raises `NotFound`."""
+    own = select(auth_session.c.revoked_at).where(auth_session.c.id == session_id, auth_session.c.user_id == user_id)
+    row = await session.first(own.with_for_update())
+    if row is None:
+        raise NotFound
+    if row["revoked_at"] is None:
+        await _revoke(session, actor, session_id, "session.revoked")
 
 
 async def revoke_all(session: WriteSession, user_id: UUID, *, but: UUID | None = None) -> None:

@@ -70,7 +70,12 @@ def new_refresh_token() -> str:
 def new_api_key() -> tuple[str, str]:
     """A key's public prefix and the whole key, which nobody sees a second time."""
     prefix = secrets.token_hex(6)
-    return prefix, f"{KEY_MARK}{prefix}_{secrets.token_urlsafe(32)}"
+    return prefix, new_secret_of(prefix)
+
+
+def new_secret_of(prefix: str) -> str:
+    """A whole key with this prefix, new but for that."""
+    return f"{KEY_MARK}{prefix}_{secrets.token_urlsafe(32)}"
 
 
 def prefix_of(key: str) -> str:

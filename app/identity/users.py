@@ -10,6 +10,7 @@ from app.core import audit, invalidation
 from app.core.db import Database, ReadSession, Record, WriteSession
 from app.core.errors import FieldError, Forbidden, Invalid, NotFound
 from app.core.http.etag import check_version
+from app.core.http.paging import Page
 from app.identity import passwords, queries, rules, sessions, throttling
 from app.identity.actor import Actor, permissions_from, widest
 from app.identity.errors import Escalation, InvalidToken, LastAdministrator, NoSession, UsernameTaken
@@ -97,6 +98,18 @@ async def change(
 async def deactivate(session: WriteSession, actor: Actor, user_id: UUID, *, expected: int | None) -> None:
     """The user can no longer log in; what she did keeps her name."""
     await change(session, actor, user_id, UserPatch(active=False), expected=expected)
+
+
+async def page_of_sessions(session: ReadSession, actor: Actor, user_id: UUID, page: Page) -> dict[str, Any]:
+    """Where the user is logged in, the latest first; `NotFound` for a user whom the actor may not see."""
+    await read(session, actor, user_id)
+    return await sessions.page_of(session, actor, user_id, page)
+
+
+async def end_session(session: WriteSession, actor: Actor, user_id: UUID, session_id: UUID) -> None:
+    """Log the user out of one session. Raises `Escalation` for a user with rights beyond the actor's."""
+    await _locked(session, actor, user_id, None)
+    await sessions.end(session, actor, user_id, session_id)
 
 
 async def change_own_password(

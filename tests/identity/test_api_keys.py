@@ -152,4 +152,72 @@ async def test_the_key_is_not_kept_for_idempotency(admin: httpx.AsyncClient) -> 
     again = {"Idempotency-Key": "web-shop"}
     assert (await admin.post("/v1/api-keys", json=new_key(), headers=again)).status_code == 201
     assert (await admin.post("/v1/api-keys", json=new_key(), headers=again)).status_code == 409
-    assert len((await admin.get("/v1/api-keys")).json()["items"]) == 1
+    (issued,) = (await admin.get("/v1/api-keys")).json()["items"]
+    rotate, once = f"/v1/api-keys/{issued['id']}/rotate", {"Idempotency-Key": "rotated"}
+    assert (await admin.post(rotate, json={}, headers=once)).status_code == 200
+    assert (await admin.post(rotate, json={}, headers=once)).status_code == 409
+    assert (await admin.get(f"/v1/api-keys/{issued['id']}")).json()["version"] == 2
+
+
+async def test_a_rotated_key_leaves_the_old_one_its_grace(admin: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
+    issued = (await admin.post("/v1/api-keys", json=new_key())).json()
+    path, old = f"/v1/api-keys/{issued['id']}", issued["key"]
+    rotated = await admin.post(f"{path}/rotate", json={"grace_hours": 2})
+    assert rotated.status_code == 200
+    assert rotated.headers["cache-control"] == "no-store"
+    new = rotated.json()["key"]
+    assert new != old
+    assert rotated.json()["prefix"] == issued["prefix"]
+    assert "hash" not in rotated.text
+    for key in (old, new):
+        assert (await client.get("/v1/users", headers=bearer(key))).status_code == 200
+        assert (await client.get("/v1/me", headers=bearer(key))).json()["id"] == issued["id"]
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=2, seconds=1)):
+        assert (await client.get("/v1/users", headers=bearer(old))).status_code == 401
+        assert (await client.get("/v1/users", headers=bearer(new))).status_code == 200
+    third = (await admin.post(f"{path}/rotate", json={"grace_hours": 168})).json()["key"]
+    assert [(await client.get("/v1/users", headers=bearer(key))).status_code for key in (old, new, third)] == [
+        401,
+        200,
+        200,
+    ]
+    fourth = (await admin.post(f"{path}/rotate", json={"grace_hours": 0})).json()["key"]
+    assert [(await client.get("/v1/users", headers=bearer(key))).status_code for key in (new, third, fourth)] == [
+        401,
+        401,
+        200,
+    ]
+    assert (await admin.delete(path)).status_code == 204
+    assert (await client.get("/v1/users", headers=bearer(fourth))).status_code == 401
+    assert (await admin.post(f"{path}/rotate", json={})).status_code == 409
+
+
+async def test_a_grace_is_a_week_at_most(admin: httpx.AsyncClient) -> None:
+    issued = (await admin.post("/v1/api-keys", json=new_key())).json()
+    for hours in (-1, 169, "a day"):
+        answer = await admin.post(f"/v1/api-keys/{issued['id']}/rotate", json={"grace_hours": hours})
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"] == "/body/grace_hours"
+
+
+async def test_the_grace_does_not_outlive_the_key(admin: httpx.AsyncClient, client: httpx.AsyncClient) -> None:
+    expires_at = datetime.now(UTC) + timedelta(hours=1)
+    issued = (await admin.post("/v1/api-keys", json=new_key(expires_at=expires_at.isoformat()))).json()
+    assert (await admin.post(f"/v1/api-keys/{issued['id']}/rotate", json={"grace_hours": 9})).status_code == 200
+    with time_machine.travel(expires_at + timedelta(seconds=1)):
+        assert (await client.get("/v1/users", headers=bearer(issued["key"]))).status_code == 401
+
+
+async def test_whoever_rotates_a_key_has_it_in_hand_and_must_hold_what_it_may(
+    admin: httpx.AsyncClient, make_person: MakePerson, make_unit: MakeUnit, make_role: MakeRole
+) -> None:
+    here = await make_unit("Here")
+    person = await make_person(await make_role({"api_keys:write": "unit", "users:read": "unit"}), unit_id=here)
+    for permissions, unit_id, status in [
+        ({"users:read": "unit"}, here, 200),
+        ({"users:read": "all"}, here, 403),
+        ({"users:read": "own"}, None, 404),
+    ]:
+        issued = (await admin.post("/v1/api-keys", json=new_key(permissions=permissions, unit_id=unit_id))).json()
+        answer = await person.ask("POST", f"/v1/api-keys/{issued['id']}/rotate", json={})
+        assert answer.status_code == status

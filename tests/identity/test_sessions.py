@@ -193,3 +193,41 @@ async def test_one_changes_ones_own_password_and_the_other_sessions_end(
 
 async def refresh(client: httpx.AsyncClient, token: str) -> httpx.Response:
     return await client.post("/v1/auth/refresh", json={"refresh_token": token})
+
+
+async def test_one_sees_where_one_is_logged_in_and_ends_a_session_at_once(
+    client: httpx.AsyncClient, make_person: MakePerson, log_in: LogIn
+) -> None:
+    person, stranger = await make_person(), await make_person()
+    elsewhere = Person(client, person.id, person.username, (await log_in(person.username)).json())
+    seen = (await person.ask("GET", "/v1/me/sessions")).json()
+    assert [each["current"] for each in seen["items"]] == [False, True]
+    assert seen["next_cursor"] is None
+    path = f"/v1/me/sessions/{seen['items'][0]['id']}"
+    assert (await stranger.ask("DELETE", path)).status_code == 404
+    assert (await elsewhere.ask("GET", "/v1/me")).status_code == 200
+    assert (await person.ask("DELETE", path)).status_code == 204
+    assert (await elsewhere.ask("GET", "/v1/me")).status_code == 401
+    assert (await refresh(client, elsewhere.tokens["refresh_token"])).status_code == 401
+    assert (await person.ask("DELETE", path)).status_code == 204
+    assert [each["current"] for each in (await person.ask("GET", "/v1/me/sessions")).json()["items"]] == [True]
+
+
+async def test_whoever_may_change_a_user_may_end_the_users_sessions(
+    admin: httpx.AsyncClient, make_person: MakePerson, make_role: MakeRole, make_unit: MakeUnit
+) -> None:
+    here, there = await make_unit("Here"), await make_unit("There")
+    lead = await make_person(await make_role({"users:read": "unit", "users:write": "unit"}), unit_id=here)
+    near, far = await make_person(unit_id=here), await make_person(unit_id=there)
+    mighty = await make_person(await make_role({"roles:write": "all"}), unit_id=here)
+    of = {}
+    for person in (near, far, mighty):
+        (of[person.id],) = (await admin.get(f"/v1/users/{person.id}/sessions")).json()["items"]
+        assert of[person.id]["current"] is False
+    for person, seen, ended in ((near, 200, 204), (far, 404, 404), (mighty, 200, 403)):
+        path = f"/v1/users/{person.id}/sessions"
+        assert (await lead.ask("GET", path)).status_code == seen
+        assert (await lead.ask("DELETE", f"{path}/{of[person.id]['id']}")).status_code == ended
+        assert (await person.ask("GET", "/v1/me")).status_code == (401 if ended == 204 else 200)
+    of_another = f"/v1/users/{near.id}/sessions/{of[far.id]['id']}"
+    assert (await admin.delete(of_another)).status_code == 404

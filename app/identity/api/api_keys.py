@@ -12,7 +12,7 @@ from app.core.http.routes import router as make_router
 from app.identity import api_keys, queries
 from app.identity.access import Requires
 from app.identity.actor import Actor
-from app.identity.schemas import ApiKeyIn, ApiKeyIssued, ApiKeyList, ApiKeyOut
+from app.identity.schemas import ApiKeyIn, ApiKeyIssued, ApiKeyList, ApiKeyOut, ApiKeyRotationIn
 
 router: APIRouter = make_router(prefix="/api-keys", tag="Access")
 
@@ -47,3 +47,14 @@ async def read_api_key(api_key_id: UUID, actor: CanReadApiKeys, session: ReadSes
 async def revoke_api_key(api_key_id: UUID, actor: CanWriteApiKeys, session: WriteSession) -> None:
     """Revoke an API key; it stops working at once."""
     await api_keys.revoke(session, actor, api_key_id)
+
+
+@router.post("/{api_key_id}/rotate", response_model=ApiKeyIssued)
+async def rotate_api_key(
+    api_key_id: UUID, actor: CanWriteApiKeys, body: ApiKeyRotationIn, session: WriteSession, response: Response
+) -> Any:
+    """Replace an API key's secret; the old one works for some hours more. Only this answer shows the new one."""
+    response.headers["cache-control"] = "no-store"
+    issued = await api_keys.rotate(session, actor, api_key_id, body)
+    etag.tag(response, issued["version"])
+    return issued

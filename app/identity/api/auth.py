@@ -1,16 +1,18 @@
 """Logging in and out, and who one is."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 
+from app.core.http.paging import Paging
 from app.core.http.routes import REQUEST_ID, ReadSession, WriteSession, database_of
 from app.core.http.routes import router as make_router
 from app.identity import queries, sessions, users
 from app.identity.access import Authenticated, Public
 from app.identity.actor import EVERYTHING, Actor, Scope
 from app.identity.permissions import known_permissions
-from app.identity.schemas import MeOut, PasswordChangeIn, PasswordGrant, RefreshIn, TokenOut
+from app.identity.schemas import MeOut, PasswordChangeIn, PasswordGrant, RefreshIn, SessionList, TokenOut
 from app.identity.throttling import Attempt
 
 LoggedIn = Annotated[Actor, Depends(Authenticated())]
@@ -70,6 +72,18 @@ async def read_me(actor: LoggedIn, session: ReadSession) -> Any:
         "permissions": everything if EVERYTHING in actor.permissions else actor.permissions,
         "units": [dict(row) for row in units],
     }
+
+
+@me_router.get("/sessions", response_model=SessionList)
+async def list_my_sessions(actor: LoggedIn, session: ReadSession, page: Paging) -> Any:
+    """Where I am logged in, the latest first; none for an API key."""
+    return await sessions.page_of(session, actor, actor.id, page)
+
+
+@me_router.delete("/sessions/{session_id}", status_code=204)
+async def end_my_session(session_id: UUID, actor: LoggedIn, session: WriteSession) -> None:
+    """Log me out of one session; its tokens stop working at once."""
+    await sessions.end(session, actor, actor.id, session_id)
 
 
 @me_router.post("/password", status_code=204, responses=_THROTTLED)

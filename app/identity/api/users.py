@@ -14,7 +14,7 @@ from app.identity import queries, users
 from app.identity.access import Requires
 from app.identity.actor import Actor
 from app.identity.models import user_account
-from app.identity.schemas import UserIn, UserList, UserOut, UserPatch
+from app.identity.schemas import SessionList, UserIn, UserList, UserOut, UserPatch
 
 router: APIRouter = make_router(prefix="/users", tag="Access")
 
@@ -84,3 +84,15 @@ async def deactivate_user(
 ) -> None:
     """Deactivate a user; the account stays, because what was done with it stays."""
     await users.deactivate(session, actor, user_id, expected=etag.expected_version(if_match))
+
+
+@router.get("/{user_id}/sessions", response_model=SessionList)
+async def list_user_sessions(user_id: UUID, actor: CanReadUsers, session: ReadSession, page: Paging) -> Any:
+    """Where a user is logged in, the latest first."""
+    return await users.page_of_sessions(session, actor, user_id, page)
+
+
+@router.delete("/{user_id}/sessions/{session_id}", status_code=204)
+async def end_user_session(user_id: UUID, session_id: UUID, actor: CanWriteUsers, session: WriteSession) -> None:
+    """Log a user out of one session; its tokens stop working at once."""
+    await users.end_session(session, actor, user_id, session_id)
