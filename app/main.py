@@ -15,6 +15,7 @@ from app.core.errors import Unavailable
 from app.core.http import docs, middleware, problems
 from app.core.invalidation import Listener
 from app.core.pagination import CursorSigner
+from app.core.readings import Readings
 from app.core.settings import Settings, get_settings
 from app.worker import background_worker
 
@@ -41,11 +42,14 @@ def create_app(*, url: str, secret: str, settings: Settings | None = None, with_
         listener = Listener(url)
         await _check_schema(database)
         app.state.database = database
+        app.state.readings = readings = Readings(database)
         await listener.start()
+        readings.start()
         try:
             async with background_worker(url, settings, enabled=with_worker):
                 yield
         finally:
+            await readings.stop()
             await listener.stop()
             await database.close()
 

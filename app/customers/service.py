@@ -15,7 +15,7 @@ from app.core.events import publish
 from app.core.http.etag import check_version
 from app.core.settings import get_settings
 from app.customers.contacts import normal_identity
-from app.customers.document import visible_to
+from app.customers.document import READ_CONTACT, visible_to
 from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted
 from app.customers.models import OF_A_CUSTOMER, PERSONAL, customer, customer_identity
 from app.customers.queries import before_deletion
@@ -71,7 +71,10 @@ async def change(
     """Change the fields that the body names. Raises `PreconditionFailed` when `expected` is no longer the version."""
     before = await locked(session, actor, customer_id, WRITE)
     check_version(before["version"], expected)
-    await apply(session, actor, before, body.model_dump(exclude_unset=True))
+    changed = await apply(session, actor, before, body.model_dump(exclude_unset=True))
+    if not changed and (contact := actor.scope(READ_CONTACT)) is not None:
+        # The answer shows the customer all the same.
+        audit.record(session, actor, "customer.read", "customer", customer_id, after={"contact": contact})
 
 
 async def apply(

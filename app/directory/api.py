@@ -11,7 +11,7 @@ from app.core.bounds import Code, Key
 from app.core.http.etag import tag as etag
 from app.core.http.files import CsvResponse, csv_file
 from app.core.http.paging import Page, Paging
-from app.core.http.routes import REQUEST_ID, ReadSession, router
+from app.core.http.routes import REQUEST_ID, ReadSession, note_reading, router
 from app.customers import document
 from app.customers.schemas import CustomerOut, Region, TagName
 from app.directory import exports, queries
@@ -38,10 +38,19 @@ SegmentKey = Annotated[Key, Path(description="segment key, such as big_in_shangh
 Include = Annotated[Literal["total"] | None, Query(description="`total` counts all matches")]
 
 
+def _page(request: Request, actor: Actor, action: str, found: queries.Found) -> Response:
+    """The page, written down when it shows contact data that others see masked."""
+    if found.customers and (contact := actor.scope(document.READ_CONTACT)) is not None:
+        what = {"contact": contact, "customers": found.customers}
+        note_reading(request, actor, action, "customers", request.scope["path"], what)
+    return Response(found.content, media_type="application/json")
+
+
 @routes.get("/customers", response_model=CustomerPage)
 async def list_customers(
     actor: CanReadCustomers,
     session: ReadSession,
+    request: Request,
     page: Paging,
     class_: Annotated[ClassFilter | None, Query(alias="class", description="scheme:class, such as abc:A")] = None,
     owner: Annotated[UUID | None, Query(description="user id")] = None,
@@ -64,17 +73,15 @@ async def list_customers(
         "identity": identity,
     }
     filters = {name: value for name, value in given.items() if value is not None}
-    content = await queries.page_of_customers(
-        session, actor, page, filters=filters, sort=sort, total=include == "total"
-    )
-    return Response(content, media_type="application/json")
+    found = await queries.page_of_customers(session, actor, page, filters=filters, sort=sort, total=include == "total")
+    return _page(request, actor, "customers.listed", found)
 
 
 @routes.post("/customers/search", response_model=CustomerPage)
 async def search_customers(actor: CanReadCustomers, session: ReadSession, request: Request, body: SearchIn) -> Response:
     """Customers for whom a predicate tree holds: metrics, fields, classes and tags, with all, any and not."""
     page = Page(body.limit, body.cursor, request.app.state.cursors, "POST /v1/customers/search")
-    content = await queries.search_customers(
+    found = await queries.search_customers(
         session,
         actor,
         page,
@@ -83,15 +90,20 @@ async def search_customers(actor: CanReadCustomers, session: ReadSession, reques
         sort=body.sort,
         total=body.include_total,
     )
-    return Response(content, media_type="application/json")
+    return _page(request, actor, "customers.searched", found)
 
 
 @routes.get("/customers/{customer_id}", response_model=CustomerOut)
 async def read_customer(
-    actor: CanReadCustomers, session: ReadSession, customer_id: Annotated[UUID, Path(description="customer id")]
+    actor: CanReadCustomers,
+    session: ReadSession,
+    request: Request,
+    customer_id: Annotated[UUID, Path(description="customer id")],
 ) -> Response:
     """One customer, with its classes."""
     content, version = await document.one(session, actor, customer_id)
+    if (contact := actor.scope(document.READ_CONTACT)) is not None:
+        note_reading(request, actor, "customer.read", "customer", customer_id, {"contact": contact})
     response = Response(content, media_type="application/json")
     etag(response, version)
     return response
@@ -101,6 +113,7 @@ async def read_customer(
 async def list_class_customers(
     actor: CanReadCustomers,
     session: ReadSession,
+    request: Request,
     page: Paging,
     key: SchemeKey,
     name: ClassName,
@@ -109,16 +122,17 @@ async def list_class_customers(
 ) -> Response:
     """The customers of one class."""
     await schemes.check_class(session, key, name)
-    content = await queries.page_of_customers(
+    found = await queries.page_of_customers(
         session, actor, page, filters={"class": f"{key}:{name}"}, sort=sort, total=include == "total"
     )
-    return Response(content, media_type="application/json")
+    return _page(request, actor, "customers.listed", found)
 
 
 @routes.get("/segments/{key}/customers", response_model=CustomerPage)
 async def list_segment_customers(
     actor: CanReadCustomers,
     session: ReadSession,
+    request: Request,
     page: Paging,
     key: SegmentKey,
     sort: Annotated[Sort, Query()] = Sort.CREATED_DESC,
@@ -126,10 +140,10 @@ async def list_segment_customers(
 ) -> Response:
     """The customers in a segment."""
     await segments.check_exists(session, key)
-    content = await queries.page_of_customers(
+    found = await queries.page_of_customers(
         session, actor, page, filters={"class": f"{key}:{IN}"}, sort=sort, total=include == "total"
     )
-    return Response(content, media_type="application/json")
+    return _page(request, actor, "customers.listed", found)
 
 
 @routes.get("/schemes/{key}/classes/{name}/export", response_model=str, response_class=CsvResponse)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Text, bindparam, case, cast, func, literal, select, tuple_
@@ -80,9 +80,16 @@ FILTERS: dict[str, ColumnElement[bool]] = {
 _prepared: dict[tuple[Any, ...], Prepared] = {}
 
 
+class Found(NamedTuple):
+    """A page of customers as JSON text, and who is on it."""
+
+    content: str
+    customers: list[UUID]
+
+
 async def page_of_customers(
     session: ReadSession, actor: Actor, page: Page, *, filters: Mapping[str, Any], sort: Sort, total: bool
-) -> str:
+) -> Found:
     """A page as JSON text. Raises `Invalid` for an unknown scheme or class, `Forbidden` for contact data."""
     params = await _filter_params(session, actor, filters)
     scope = [sort, sorted(params.items(), key=lambda item: item[0])]
@@ -175,7 +182,7 @@ async def _page(
     sort: Sort,
     scope: Any,
     total: int | None,
-) -> str:
+) -> Found:
     """The rows' documents are JSON already: they are joined, not parsed."""
     rows = await session.all(statement, params)
     shown = rows[: page.limit]
@@ -183,11 +190,12 @@ async def _page(
     last = [_text(shown[-1][f"key_{n}"]) for n in keys] if shown else []
     cursor = page.next_cursor(rows, last, scope)
     items = ",".join(row["document"] for row in shown)
-    return '{"items":[%s],"next_cursor":%s,"total":%s}' % (  # noqa: UP031  braces would need doubling
+    content = '{"items":[%s],"next_cursor":%s,"total":%s}' % (  # noqa: UP031  braces would need doubling
         items,
         "null" if cursor is None else f'"{cursor}"',
         "null" if total is None else total,
     )
+    return Found(content, [row["id"] for row in shown])
 
 
 def _text(value: Any) -> str:
@@ -267,7 +275,7 @@ _measured = customer.outerjoin(customer_metrics, customer_metrics.c.customer_id 
 
 async def search_customers(
     session: ReadSession, actor: Actor, page: Page, *, where: Node, asked: Any, sort: Sort, total: bool
-) -> str:
+) -> Found:
     """A page of the customers for whom the predicate holds, as JSON text. `asked` binds the cursor to the question."""
     names = await _class_names(session)
     _check_classes(where, names, "/body/where")

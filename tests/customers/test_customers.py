@@ -190,7 +190,8 @@ async def test_a_change_is_audited_without_personal_values(admin: httpx.AsyncCli
     )
     await admin.delete(path)
     async with database.connection() as connection:
-        rows = await connection.fetch("SELECT * FROM audit_event WHERE resource = 'customer' ORDER BY id")
+        changes = "resource = 'customer' AND action <> 'customer.read'"
+        rows = await connection.fetch(f"SELECT * FROM audit_event WHERE {changes} ORDER BY id")
     assert [row["action"] for row in rows] == [
         "customer.created",
         "customer.changed",

@@ -7,7 +7,7 @@ answer is serialised, so that the idempotency store could not keep it). Hence a 
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 import asyncpg
@@ -18,8 +18,10 @@ from fastapi.security.base import SecurityBase
 from starlette.datastructures import UploadFile
 
 from app.core import db
+from app.core.audit import Who
 from app.core.errors import Problem, ReactionFailed
 from app.core.idempotency import Answer, Claim, is_repeated, remember, stored_answer
+from app.core.readings import Readings
 from app.core.settings import get_settings
 
 UNIT = "strata.unit"
@@ -142,6 +144,14 @@ def database_of(request: Request) -> db.Database:
     """The process's database, or 503 while there is none."""
     database: db.Database = request.app.state.database
     return database
+
+
+def note_reading(
+    request: Request, who: Who, action: str, resource: str, resource_id: object, what: Mapping[str, Any]
+) -> None:
+    """Have the audit say soon that what is masked for others was shown; costs the request no round trip."""
+    readings: Readings = request.app.state.readings
+    readings.note(who, action, resource, resource_id, what, request.scope.get(REQUEST_ID))
 
 
 async def _read_session(request: Request) -> db.ReadSession:
