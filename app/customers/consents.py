@@ -39,6 +39,7 @@ async def record(session: WriteSession, actor: Actor, customer_id: UUID, body: C
         .values(customer_id=customer_id, recorded_by=session.principal, **said)
         .returning(customer_consent)
     )
+    assert row is not None
     event = _EVENTS[body.status](customer_id, body.channel, body.purpose, said["at"])
     audit.record(session, actor, event.name, "customer", customer_id, after=said, personal=_PERSONAL)
     await publish(session, event)
