@@ -124,7 +124,8 @@ async def predict(url: str, settings: Settings, *, as_of: datetime | None, conso
 async def settle(database: Database, console: Console) -> None:
     """Wait until no job is left: what an import set off is done too."""
     with console.status("Classifying"):
-        waiting = select(job.c.id).where(job.c.status.notin_(FINISHED)).limit(1)
+        standing = [schedule.name for schedule in features.SCHEDULES if schedule.standing]
+        waiting = select(job.c.id).where(job.c.status.notin_(FINISHED), job.c.name.notin_(standing)).limit(1)
         while await database.reading().scalar(waiting) is not None:  # noqa: ASYNC110  another process may do them
             await asyncio.sleep(0.05)
 

@@ -43,6 +43,7 @@ from app.purchases import handlers as purchases_handlers
 from app.purchases import importing as purchases_importing
 from app.webhooks import api as webhooks_api
 from app.webhooks import checks as webhooks_checks
+from app.webhooks import handlers as webhooks_handlers
 
 __all__ = ["FEATURES", "audit", "metadata", "outbox"]
 
@@ -92,7 +93,13 @@ FEATURES = [
         checks=classification_checks.CHECKS,
     ),
     Feature("directory", directory_api.routers),
-    Feature("webhooks", webhooks_api.routers, checks=webhooks_checks.CHECKS),
+    Feature(
+        "webhooks",
+        webhooks_api.routers,
+        jobs=webhooks_handlers.JOBS,
+        schedules=webhooks_handlers.SCHEDULES,
+        checks=webhooks_checks.CHECKS,
+    ),
     Feature(
         "governance",
         governance_api.routers,

@@ -112,6 +112,7 @@ async def made(service: Service, name: str) -> str:
         "simulation_id": ("/v1/schemes/lifecycle/versions/1/simulations", {"body": {}}),
         "prediction_id": ("/v1/predictions", {"body": {}}),
         "import_id": ("/v1/imports", OPERATIONS["start_import"].options()),
+        "webhook_id": ("/v1/webhooks", OPERATIONS["create_webhook"].options()),
     }
     path, options = requests[name]
     answer = await service.send("POST", path, token=service.tokens["admin"], **options)
@@ -124,7 +125,8 @@ PART_OF_A_CUSTOMER = {"purchase_id", "note_id"}  # made by `prepared`, for the c
 
 async def path_of(service: Service, operation: Operation) -> str:
     """The operation's path, each of its parameters naming something new."""
-    names = {name: await made(service, name) for name in operation.path_names if name not in PART_OF_A_CUSTOMER}
+    parts = PART_OF_A_CUSTOMER | {"delivery_id"}
+    names = {name: await made(service, name) for name in operation.path_names if name not in parts}
     if operation.path.startswith("/v1/segments/"):
         names["key"] = await segment(service)
     elif operation.method in ("PUT", "PATCH", "DELETE") and "key" in names and "customer_id" not in names:
@@ -135,6 +137,8 @@ async def path_of(service: Service, operation: Operation) -> str:
         names["n"] = await second_version(service, names["key"])
     if "session_id" in names and "user_id" in names:
         names["session_id"] = await session_of(service, f"SELECT '{names['user_id']}'::uuid")
+    if "delivery_id" in operation.path_names:
+        names["delivery_id"] = await delivery(service, names["webhook_id"])
     if "customer_id" in names:
         names |= await prepared(service, operation.name, names["customer_id"])
     return operation.at(**names)
@@ -194,6 +198,13 @@ async def purchase(service: Service, customer_id: str) -> str:
     path = f"/v1/customers/{customer_id}/purchases"
     answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
     assert answer.status == 201, answer.body
+    return str(answer.json()["id"])
+
+
+async def delivery(service: Service, webhook_id: str) -> str:
+    """A new delivery to the webhook."""
+    answer = await service.send("POST", f"/v1/webhooks/{webhook_id}/test", token=service.tokens["admin"])
+    assert answer.status == 202, answer.body
     return str(answer.json()["id"])
 
 

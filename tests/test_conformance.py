@@ -78,11 +78,13 @@ def server() -> Iterator[Server]:
             ids["role_id"] = client.get("/v1/roles").json()["items"][0]["id"]
             ids["unit_id"] = client.get("/v1/units").json()["items"][0]["id"]
             ids["recalculation_id"] = client.post("/v1/recalculations", json={}).json()["id"]
+            ids["webhook_id"] = client.post("/v1/webhooks", json=_WEBHOOK).json()["id"]
             simulations = "/v1/schemes/lifecycle/versions/1/simulations"
             ids["simulation_id"] = client.post(simulations, json={}).json()["id"]
         yield Server(address, made["key"], ids)
 
 
+_WEBHOOK = {"url": "https://hooks.example.com/strata", "types": ["*"]}
 _CUSTOMER = {"name": "Blue Lantern", "phone": "+86 138 1234 1234", "identities": [{"kind": "external", "value": "C-1"}]}
 
 

@@ -72,6 +72,8 @@ class Schedule:
     name: str
     cron: str
     payload: dict[str, Any] = field(default_factory=dict)
+    standing: bool = False
+    """Whether a run lasts until the next one: nobody waits for its end."""
 
 
 class Interrupted(Exception):

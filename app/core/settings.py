@@ -45,6 +45,11 @@ class Settings(BaseSettings):
         default=True, description="off: facts are recorded at once, and classes follow within minutes"
     )
     recalculation_lanes: Annotated[int, Field(ge=1, le=16, description="chunks computed side by side")] = 2
+    webhook_timeout: Annotated[float, Field(gt=0, le=60, description="seconds an endpoint has for its answer")] = 10
+    webhook_http: bool = Field(default=False, description="lets webhooks go to http:// as well; for development")
+    webhook_private_hosts: list[str] = Field(
+        default_factory=list, description="hosts, by their names in lower case, that webhooks may reach at any address"
+    )
     log_level: str = "INFO"
 
     @field_validator("time_zone")

@@ -62,7 +62,7 @@ async def read(session: ReadSession, after: Position, patterns: Iterable[str], *
     if scanned is None:
         return Reading([], after, more=False)
     end = Position(scanned["transaction_id"], scanned["id"])
-    wanted = select(outbox_event).where(_place > _at(after), _place <= _at(end))
+    wanted = select(outbox_event).where(_place > at(after), _place <= at(end))
     if (names := like_patterns(patterns)) is not None:
         wanted = wanted.where(outbox_event.c.name.like(any_(literal(names, ARRAY(Text)))))
     wanted = wanted.order_by(outbox_event.c.transaction_id, outbox_event.c.id).limit(limit + 1)
@@ -91,7 +91,8 @@ def to_come() -> ColumnElement[bool]:
     return outbox_event.c.transaction_id >= _number(func.pg_snapshot_xmax(func.pg_current_snapshot()))
 
 
-def _at(position: Position) -> Tuple:
+def at(position: Position) -> Tuple:
+    """The place in a statement."""
     return tuple_(literal(position.transaction_id, BigInteger), literal(position.event_id, UuidType))
 
 
@@ -102,7 +103,7 @@ def _number(transaction: ColumnElement[Any]) -> ColumnElement[int]:
 def _end_of_scan(after: Position) -> Select[Any]:
     """The last of the next `SCANNED` events, and how many they are."""
     columns = (outbox_event.c.transaction_id, outbox_event.c.id)
-    window = select(*columns).where(_place > _at(after), settled()).order_by(*columns).limit(SCANNED).subquery()
+    window = select(*columns).where(_place > at(after), settled()).order_by(*columns).limit(SCANNED).subquery()
     return (
         select(window.c.transaction_id, window.c.id, func.count().over().label("events"))
         .order_by(window.c.transaction_id.desc(), window.c.id.desc())
