@@ -15,7 +15,7 @@ from app.classification import handlers as classification_handlers
 from app.classification import queries as classification_queries
 from app.classification import schemes as classification_schemes
 from app.classification.portraits import basics as portraits
-from app.core import audit, idempotency, outbox
+from app.core import audit, idempotency, jobs, outbox
 from app.core import checks as core_checks
 from app.core.checks import Check
 from app.core.db import WriteSession, metadata
@@ -65,7 +65,12 @@ class Feature:
 
 
 FEATURES = [
-    Feature("core", jobs=idempotency.JOBS, schedules=idempotency.SCHEDULES, checks=core_checks.CHECKS),
+    Feature(
+        "core",
+        jobs={**idempotency.JOBS, **jobs.JOBS},
+        schedules=[*idempotency.SCHEDULES, *jobs.SCHEDULES],
+        checks=core_checks.CHECKS,
+    ),
     Feature("identity", identity_api.routers, jobs=identity_handlers.JOBS, schedules=identity_handlers.SCHEDULES),
     Feature("imports", imports_api.routers, jobs=imports_handlers.JOBS, dead_letters=imports_handlers.DEAD_LETTERS),
     Feature(

@@ -20,7 +20,7 @@ from pgqueuer.errors import RetryRequested
 from pgqueuer.models import Job as CarriedJob
 from pgqueuer.models import Schedule as CarriedSchedule
 from pgqueuer.types import QueueExecutionMode
-from sqlalchemy import Column, DateTime, Index, Integer, Table, Text, func, insert, update
+from sqlalchemy import Column, DateTime, Index, Integer, Table, Text, delete, func, insert, update
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -30,6 +30,7 @@ from app.core.db import CONNECTION_LOST, Database, WriteSession, metadata
 MAX_STARTS = 5
 HEARTBEAT = timedelta(seconds=10)
 FINISHED = ("done", "dead")
+KEPT = timedelta(days=30)
 
 log = structlog.get_logger(__name__)
 
@@ -260,3 +261,13 @@ def _ended(job_id: UUID, status: str, error: str | None) -> Any:
     # An interruption is not the job's fault: it does not count as a start.
     starts = job.c.starts - 1 if status == "queued" and error is None else job.c.starts
     return update(job).where(job.c.id == job_id).values(status=status, error=error, finished_at=finished, starts=starts)
+
+
+async def forget_done(context: JobContext) -> None:
+    """Delete what was done a month ago: some jobs are enqueued every minute. The dead stay, for whoever asks why."""
+    async with context.database.transaction() as session:
+        await session.execute(delete(job).where(job.c.status == "done", job.c.created_at < func.now() - KEPT))
+
+
+JOBS: dict[str, Handler] = {"jobs.forget": forget_done}
+SCHEDULES = [Schedule("jobs.forget", "37 3 * * *")]

@@ -233,3 +233,19 @@ async def test_a_job_that_kills_its_worker_ends_dead_and_the_others_run(database
     assert await _state(database, killing) == ("dead", MAX_STARTS + 1, f"its worker died {MAX_STARTS} times")
     assert {(await _state(database, each))[0] for each in others} == {"done"}
     assert timedelta(seconds=1) < jobs.HEARTBEAT < timedelta(minutes=1)
+
+
+async def test_what_was_done_a_month_ago_is_forgotten_and_what_is_dead_is_not(database: Database) -> None:
+    put = [await _put(database, "fine") for _ in range(4)]
+    async with database.transaction() as session:
+        for job_id, status, days in zip(put, ("done", "done", "dead", "queued"), (31, 29, 31, 31), strict=True):
+            await session.connection.execute(
+                "UPDATE job SET status = $2, created_at = now() - make_interval(days => $3) WHERE id = $1",
+                job_id,
+                status,
+                days,
+            )
+    await jobs.forget_done(JobContext(database, {}, None, asyncio.Event()))
+    kept = await database.reading().all(text("SELECT id FROM job"))
+    assert {row["id"] for row in kept} >= set(put[1:])
+    assert put[0] not in {row["id"] for row in kept}
