@@ -37,6 +37,9 @@ from app.imports import api as imports_api
 from app.imports import handlers as imports_handlers
 from app.imports import kinds
 from app.imports.kinds import ImportKind
+from app.interactions import api as interactions_api
+from app.interactions import checks as interactions_checks
+from app.interactions import handlers as interactions_handlers
 from app.purchases import api as purchases_api
 from app.purchases import checks as purchases_checks
 from app.purchases import handlers as purchases_handlers
@@ -86,6 +89,12 @@ FEATURES = [
         handlers=purchases_handlers.HANDLERS,
         import_kinds=[purchases_importing.KIND],
         checks=purchases_checks.CHECKS,
+    ),
+    Feature(
+        "interactions",
+        interactions_api.routers,
+        handlers=interactions_handlers.HANDLERS,
+        checks=interactions_checks.CHECKS,
     ),
     Feature(
         "classification",

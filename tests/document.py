@@ -120,7 +120,7 @@ async def made(service: Service, name: str) -> str:
     return str(answer.json()["id"])
 
 
-PART_OF_A_CUSTOMER = {"purchase_id", "note_id"}  # made by `prepared`, for the customer of the path
+PART_OF_A_CUSTOMER = {"purchase_id", "note_id", "interaction_id"}  # made by `prepared`, for the customer of the path
 
 
 async def path_of(service: Service, operation: Operation) -> str:
@@ -159,6 +159,8 @@ async def prepared(service: Service, operation: str, customer_id: str) -> dict[s
             answer = await service.send("PUT", path, token=service.tokens["admin"])
             assert answer.status == 200, answer.body
         return {"tag": "fair"}
+    if "interaction_id" in OPERATIONS[operation].path_names:
+        return {"interaction_id": await interaction(service, customer_id)}
     if operation == "remove_segment_member":
         path = f"/v1/segments/{await segment(service)}/members/{customer_id}"
         answer = await service.send("PUT", path, token=service.tokens["admin"])
@@ -196,6 +198,15 @@ async def purchase(service: Service, customer_id: str) -> str:
     """A new purchase of the customer."""
     body = {"occurred_at": "2026-01-02T03:04:05Z", "amount": "1"}
     path = f"/v1/customers/{customer_id}/purchases"
+    answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
+    assert answer.status == 201, answer.body
+    return str(answer.json()["id"])
+
+
+async def interaction(service: Service, customer_id: str) -> str:
+    """A new interaction with the customer."""
+    path = f"/v1/customers/{customer_id}/interactions"
+    body = OPERATIONS["record_interaction"].example
     answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
     assert answer.status == 201, answer.body
     return str(answer.json()["id"])

@@ -196,6 +196,9 @@ async def test_get_list_search_and_counts_agree_for_every_scope(world: World, se
         assert (
             await world.service.send("POST", path, token=world.service.tokens["admin"], body=purchase)
         ).status == 201
+        call, path = {**purchase, "kind": "call"}, f"/v1/customers/{customer_id}/interactions"
+        del call["amount"]
+        assert (await world.service.send("POST", path, token=world.service.tokens["admin"], body=call)).status == 201
     for scope, (user_id, token) in world.users.items():
         units = reached[scope]
         expected = {each for each, (owner, unit) in made.items() if owner == user_id or unit in units}
@@ -209,6 +212,8 @@ async def test_get_list_search_and_counts_agree_for_every_scope(world: World, se
         assert got == expected
         bought = {each["customer_id"] for each in await _all_items(world, token, "/v1/purchases")}
         assert bought & set(made) == expected
+        met = {each["customer_id"] for each in await _all_items(world, token, "/v1/interactions")}
+        assert met & set(made) == expected
         counts = (await world.service.get("/v1/schemes/lifecycle/classes", token)).json()["items"]
         assert sum(each["customers"] for each in counts) == len(listed)
         for each in counts:

@@ -67,10 +67,13 @@ def server() -> Iterator[Server]:
             customer = client.post("/v1/customers", json=_CUSTOMER).json()["id"]
             purchase = {"occurred_at": "2026-01-02T03:04:05Z", "amount": "99.90"}
             bought = client.post(f"/v1/customers/{customer}/purchases", json=purchase).json()["id"]
+            call = {"occurred_at": "2026-01-02T03:04:05Z", "kind": "call"}
+            called = client.post(f"/v1/customers/{customer}/interactions", json=call).json()["id"]
             note = client.post(f"/v1/customers/{customer}/notes", json={"text": "Likes tea."}).json()["id"]
             ids = {
                 "customer_id": customer,
                 "note_id": note,
+                "interaction_id": called,
                 "purchase_id": bought,
                 "api_key_id": made["id"],
                 "user_id": client.get("/v1/me").json()["id"],

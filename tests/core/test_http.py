@@ -37,6 +37,7 @@ async def served() -> AsyncIterator[Service]:
 
 
 PASSWORD = "a long enough phrase"
+CALL = {"kind": "call", "occurred_at": "2026-01-02T03:04:05Z"}
 SENT_BY_NOBODY = {"issue_token", "refresh_token"}
 
 
@@ -73,6 +74,7 @@ async def _unique_fields(served: Service, name: str, unique: str) -> dict[str, A
         "add_identity": {"value": unique},
         "create_customer": {"identities": identities},
         "upsert_customers": {"customers": [{"name": "x", "identities": identities}]},
+        "record_interactions": {"interactions": [{**CALL, "customer_id": await made(served, "customer_id")}]},
         "create_scheme": {"key": unique},
         "create_segment": {"key": unique},
         "rename_tag": {"tag": unique},

@@ -1,0 +1,178 @@
+"""Many interactions at once: the good rows are recorded by one statement, the others say what is wrong with them."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import ARRAY, Date, DateTime, Integer, Text, bindparam, column, func, literal, select, true
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as insert_or_nothing
+
+from app.core import audit, clock, outbox
+from app.core.db import Prepared, WriteSession
+from app.core.events import publish
+from app.core.http.problems import message_of, pointer_of
+from app.core.settings import get_settings
+from app.customers.contacts import normal_identity
+from app.customers.queries import keep_all
+from app.identity.actor import Actor
+from app.interactions.events import InteractionRecorded, InteractionsRecorded
+from app.interactions.models import interaction
+from app.interactions.queries import Identity, known_staff, reached_by_identity, reached_customers
+from app.interactions.rules import is_too_late
+from app.interactions.schemas import InteractionRow
+from app.interactions.service import TOO_LATE, UNKNOWN_STAFF, WRITE, columns_of
+
+MAX_ERRORS = 10
+UNKNOWN_CUSTOMER = "there is no such customer among those you may write about"
+RECORDED = "this interaction of this customer is recorded already"
+
+_row = TypeAdapter(InteractionRow)
+
+
+class _Batch:
+    """The rows that can be recorded so far, and what is wrong with the others, by their places."""
+
+    def __init__(self) -> None:
+        self.good: dict[int, InteractionRow] = {}
+        self.errors: dict[int, list[dict[str, str]]] = {}
+        self.identities: dict[int, Identity] = {}
+        self.customers: dict[int, UUID] = {}
+
+    def refuse(self, index: int, field: str, message: str) -> None:
+        pointer = f"/body/interactions/{index}{field}"
+        found = self.errors.setdefault(index, [])
+        if len(found) < MAX_ERRORS:
+            found.append({"pointer": pointer, "message": message})
+        self.good.pop(index, None)
+
+
+async def record_all(session: WriteSession, actor: Actor, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Record the rows that can be recorded. Nobody is deleted meanwhile whom they are about."""
+    batch = _Batch()
+    _read(batch, rows)
+    await keep_all(session)
+    await _find_customers(session, actor, batch)
+    await _check_staff(session, batch)
+    ids = await _insert(session, batch)
+    if ids:
+        await _announce(session, actor, batch, ids, len(rows))
+    items = [{"index": n, "id": ids.get(n), "errors": batch.errors.get(n, [])} for n in range(len(rows))]
+    return {"recorded": len(ids), "rejected": len(rows) - len(ids), "items": items}
+
+
+def _read(batch: _Batch, rows: Sequence[dict[str, Any]]) -> None:
+    now, region = clock.business_now(), get_settings().phone_region
+    for index, row in enumerate(rows):
+        try:
+            batch.good[index] = read = _row.validate_python(row)
+        except ValidationError as error:
+            for each in error.errors(include_url=False, include_context=False, include_input=False):
+                batch.refuse(index, pointer_of(each["loc"]), message_of(each))
+            continue
+        if is_too_late(read.occurred_at, now):
+            batch.refuse(index, "/occurred_at", TOO_LATE)
+        if read.identity is not None:
+            try:
+                kind, value = read.identity.kind, read.identity.value
+                batch.identities[index] = kind, normal_identity(kind, value, region)
+            except ValueError as error:
+                batch.refuse(index, "/identity/value", str(error))
+
+
+async def _find_customers(session: WriteSession, actor: Actor, batch: _Batch) -> None:
+    named = {row.customer_id for row in batch.good.values() if row.customer_id is not None}
+    reached = await reached_customers(session, actor, WRITE, named)
+    asked = {batch.identities[index] for index in batch.good if index in batch.identities}
+    known = await reached_by_identity(session, actor, WRITE, asked)
+    for index, row in list(batch.good.items()):
+        if row.customer_id is None:
+            found, field = known.get(batch.identities[index]), "/identity"
+        else:
+            found, field = row.customer_id if row.customer_id in reached else None, "/customer_id"
+        if found is None:
+            batch.refuse(index, field, UNKNOWN_CUSTOMER)
+        else:
+            batch.customers[index] = found
+
+
+async def _check_staff(session: WriteSession, batch: _Batch) -> None:
+    known = await known_staff(session, {each for row in batch.good.values() for each in row.staff_ids})
+    for index, row in list(batch.good.items()):
+        for n, each in enumerate(row.staff_ids):
+            if each not in known:
+                batch.refuse(index, f"/staff_ids/{n}", UNKNOWN_STAFF)
+
+
+async def _insert(session: WriteSession, batch: _Batch) -> dict[int, UUID]:
+    """The new interactions' ids by their rows' places. What was recorded before under its reference is refused."""
+    given = [
+        {
+            **columns_of(row.model_dump(exclude={"customer_id", "identity"})),
+            "customer_id": batch.customers[index],
+            "place": index,
+        }
+        for index, row in batch.good.items()
+    ]
+    if not given:
+        return {}
+    params = {"rows": given, "written_by": session.principal, "correlation_id": session.correlation_id}
+    recorded = await session.all(_insertion, params)
+    ids = {row["place"]: row["id"] for row in recorded}
+    for index in [index for index in batch.good if index not in ids]:
+        batch.refuse(index, "/reference", RECORDED)
+    return ids
+
+
+def _insert_all() -> Prepared:
+    """Insert the rows and keep an event for each; the places of those that were inserted, with their ids."""
+    types: dict[str, Any] = {
+        "customer_id": UuidType(),
+        "reference": Text(),
+        "kind": Text(),
+        "direction": Text(),
+        "outcome": Text(),
+        "occurred_at": DateTime(timezone=True),
+        "duration_seconds": Integer(),
+        "subject": Text(),
+        "minutes": Text(),
+        "matter": Text(),
+        "staff_ids": ARRAY(UuidType()),
+        "contacts": JSONB(),
+        "next_step": Text(),
+        "next_step_due_on": Date(),
+        "attachments": JSONB(),
+    }
+    rows = func.jsonb_to_recordset(bindparam("rows", type_=JSONB)).table_valued(
+        column("place", Integer()), *(column(name, kind) for name, kind in types.items())
+    )
+    rows = rows.render_derived(with_types=True)
+    given = select(func.uuidv7().label("id"), *rows.c).cte("given")
+    recorded = (
+        insert_or_nothing(interaction)
+        .from_select(
+            ["id", *types, "written_by"],
+            select(given.c.id, *(given.c[name] for name in types), bindparam("written_by", type_=Text)),
+        )
+        .on_conflict_do_nothing()
+        .returning(interaction.c.customer_id, interaction.c.id)
+        .cte("recorded")
+    )
+    is_new = given.join(recorded, recorded.c.id == given.c.id)
+    pairs: list[Any] = []
+    for name in ("customer_id", "id", "kind", "outcome", "occurred_at"):
+        pairs += [literal("interaction_id" if name == "id" else name, Text), given.c[name]]
+    told = outbox.storing(InteractionRecorded.name, func.jsonb_build_object(*pairs), is_new, when=true())
+    return Prepared(select(given.c.place, given.c.id).select_from(is_new).add_cte(told.cte("told")))
+
+
+_insertion = _insert_all()
+
+
+async def _announce(session: WriteSession, actor: Actor, batch: _Batch, ids: dict[int, UUID], given: int) -> None:
+    after = {"recorded": len(ids), "rejected": given - len(ids)}
+    # Each interaction says who wrote it, and its event in which request.
+    audit.record(session, actor, "interactions.recorded", "interaction", next(iter(ids.values())), after=after)
+    await publish(session, InteractionsRecorded(sorted({batch.customers[index] for index in ids})))

@@ -1,0 +1,43 @@
+"""What this package announces. Payloads say what kind of thing happened, never what was said."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionRecorded:
+    """One interaction was recorded."""
+
+    name: ClassVar[str] = "interaction.recorded"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+    interaction_id: UUID
+    kind: str
+    outcome: str | None
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionCorrected:
+    """An interaction has a next version, which says something else in these fields."""
+
+    name: ClassVar[str] = "interaction.corrected"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+    interaction_id: UUID
+    version: int
+    fields: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionsRecorded:
+    """Many at once, of these customers; the outbox holds an `interaction.recorded` for each."""
+
+    name: ClassVar[str] = "interactions.recorded"
+    stored: ClassVar[bool] = False
+
+    customer_ids: list[UUID]

@@ -1,0 +1,142 @@
+"""SELECTs over interactions."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, DateTime, Select, Text, any_, func, literal, select, tuple_, union_all
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from app.core.db import ReadSession, Record
+from app.core.errors import NotFound
+from app.core.http.paging import Page
+from app.customers.document import visible_to
+from app.customers.models import customer, customer_identity
+from app.identity.actor import Actor
+from app.identity.models import user_account
+from app.interactions.models import interaction, interaction_version
+
+READ = "interactions:read"
+
+Identity = tuple[str, str]
+"""Kind and value, in the spelling by which they are unique."""
+
+
+def shown(row: Record) -> dict[str, Any]:
+    """An interaction, or a version of one, as its answer says it."""
+    found = dict(row)
+    due_on = found.pop("next_step_due_on")
+    what = found["next_step"]
+    return {**found, "next_step": None if what is None else {"what": what, "due_on": due_on}}
+
+
+def visible_interactions(actor: Actor) -> Select[Any]:
+    """Interactions, as they stand, of the customers whose interactions this actor may read."""
+    return select(interaction).join(customer, customer.c.id == interaction.c.customer_id).where(visible_to(actor, READ))
+
+
+async def one(session: ReadSession, actor: Actor, customer_id: UUID, interaction_id: UUID) -> dict[str, Any]:
+    """One interaction as it stands. Raises `NotFound` out of the actor's reach."""
+    i = interaction.c
+    row = await session.first(visible_interactions(actor).where(i.customer_id == customer_id, i.id == interaction_id))
+    if row is None:
+        raise NotFound("There is no such interaction among those you may see")
+    return shown(row)
+
+
+async def page_of_interactions(
+    session: ReadSession, actor: Actor, page: Page, *, filters: Mapping[str, Any], customer_id: UUID | None = None
+) -> dict[str, Any]:
+    """A page, the latest first."""
+    key = (interaction.c.occurred_at, interaction.c.customer_id, interaction.c.id)
+    statement = (
+        visible_interactions(actor)
+        .where(*_conditions(filters))
+        .order_by(*(column.desc() for column in key))
+        .limit(page.limit + 1)
+    )
+    if customer_id is not None:
+        statement = statement.where(interaction.c.customer_id == customer_id)
+    scope = sorted((name, str(value)) for name, value in filters.items())
+    if (after := page.after(scope)) is not None:
+        at = literal(datetime.fromisoformat(after[0]), DateTime(timezone=True))
+        statement = statement.where(tuple_(*key) < tuple_(at, UUID(after[1]), UUID(after[2])))
+    rows = await session.all(statement)
+    on_it = rows[: page.limit]
+    last = [on_it[-1][column.name] for column in key] if on_it else []
+    return {"items": [shown(row) for row in on_it], "next_cursor": page.next_cursor(rows, last, scope)}
+
+
+def _conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    i = interaction.c
+    made = {
+        "kind": lambda value: i.kind == value,
+        "outcome": lambda value: i.outcome == value,
+        "since": lambda value: i.occurred_at >= value,
+        "until": lambda value: i.occurred_at < value,
+    }
+    return [made[name](value) for name, value in filters.items()]
+
+
+async def page_of_versions(
+    session: ReadSession, actor: Actor, customer_id: UUID, interaction_id: UUID, page: Page
+) -> dict[str, Any]:
+    """What it says and what it said before, the latest version first. Raises `NotFound` out of the actor's reach."""
+    await one(session, actor, customer_id, interaction_id)
+    names = [column.name for column in interaction.columns]
+    every = union_all(
+        *(
+            select(*(table.c[name] for name in names)).where(
+                table.c.customer_id == customer_id, table.c.id == interaction_id
+            )
+            for table in (interaction, interaction_version)
+        )
+    ).subquery("every")
+    statement = select(every).order_by(every.c.version.desc()).limit(page.limit + 1)
+    if (after := page.after()) is not None:
+        statement = statement.where(every.c.version < after[0])
+    rows = await session.all(statement)
+    on_it = rows[: page.limit]
+    last = [on_it[-1]["version"]] if on_it else []
+    return {"items": [shown(row) for row in on_it], "next_cursor": page.next_cursor(rows, last)}
+
+
+async def reached_customers(session: ReadSession, actor: Actor, permission: str, ids: set[UUID]) -> set[UUID]:
+    """Those of these customers whom the permission reaches."""
+    if not ids:
+        return set()
+    wanted = any_(literal(list(ids), ARRAY(UuidType)))
+    rows = await session.all(select(customer.c.id).where(customer.c.id == wanted, visible_to(actor, permission)))
+    return {row["id"] for row in rows}
+
+
+async def reached_by_identity(
+    session: ReadSession, actor: Actor, permission: str, identities: set[Identity]
+) -> dict[Identity, UUID]:
+    """The customers, among those whom the permission reaches, who have these identities."""
+    if not identities:
+        return {}
+    i = customer_identity.c
+    kinds, values = (list(each) for each in zip(*identities, strict=True))
+    given = (
+        func.unnest(literal(kinds, ARRAY(Text)), literal(values, ARRAY(Text)))
+        .table_valued("kind", "value")
+        .render_derived()
+    )
+    rows = await session.all(
+        select(i.kind, i.value, i.customer_id)
+        .join(given, tuple_(i.kind, i.value) == tuple_(given.c.kind, given.c.value))
+        .join(customer, customer.c.id == i.customer_id)
+        .where(visible_to(actor, permission))
+    )
+    return {(row["kind"], row["value"]): row["customer_id"] for row in rows}
+
+
+async def known_staff(session: ReadSession, staff_ids: set[UUID]) -> set[UUID]:
+    """Those of these ids that are users'."""
+    if not staff_ids:
+        return set()
+    wanted = any_(literal(list(staff_ids), ARRAY(UuidType)))
+    return {row["id"] for row in await session.all(select(user_account.c.id).where(user_account.c.id == wanted))}
