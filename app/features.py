@@ -14,6 +14,7 @@ from app.classification import checks as classification_checks
 from app.classification import handlers as classification_handlers
 from app.classification import queries as classification_queries
 from app.classification import schemes as classification_schemes
+from app.classification import timeline as classification_timeline
 from app.classification.portraits import basics as portraits
 from app.core import audit, idempotency, jobs, outbox
 from app.core import checks as core_checks
@@ -26,7 +27,9 @@ from app.customers import api as customers_api
 from app.customers import checks as customers_checks
 from app.customers import document
 from app.customers import handlers as customers_handlers
+from app.customers.timeline import TimelinePart
 from app.directory import api as directory_api
+from app.directory import timeline
 from app.governance import api as governance_api
 from app.governance import checks as governance_checks
 from app.governance import handlers as governance_handlers
@@ -40,10 +43,12 @@ from app.imports.kinds import ImportKind
 from app.interactions import api as interactions_api
 from app.interactions import checks as interactions_checks
 from app.interactions import handlers as interactions_handlers
+from app.interactions import queries as interactions_queries
 from app.purchases import api as purchases_api
 from app.purchases import checks as purchases_checks
 from app.purchases import handlers as purchases_handlers
 from app.purchases import importing as purchases_importing
+from app.purchases import timeline as purchases_timeline
 from app.webhooks import api as webhooks_api
 from app.webhooks import checks as webhooks_checks
 from app.webhooks import handlers as webhooks_handlers
@@ -63,6 +68,7 @@ class Feature:
     dead_letters: Mapping[str, DeadLetter] = field(default_factory=dict)
     customer_fields: dict[str, ColumnElement[Any]] = field(default_factory=dict)
     channels: Mapping[str, Select[Any]] = field(default_factory=dict)
+    timeline: Mapping[str, TimelinePart] = field(default_factory=dict)
     import_kinds: list[ImportKind] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
 
@@ -87,6 +93,7 @@ FEATURES = [
         "purchases",
         purchases_api.routers,
         handlers=purchases_handlers.HANDLERS,
+        timeline={"purchase": purchases_timeline.TIMELINE},
         import_kinds=[purchases_importing.KIND],
         checks=purchases_checks.CHECKS,
     ),
@@ -94,6 +101,7 @@ FEATURES = [
         "interactions",
         interactions_api.routers,
         handlers=interactions_handlers.HANDLERS,
+        timeline={"interaction": interactions_queries.TIMELINE},
         checks=interactions_checks.CHECKS,
     ),
     Feature(
@@ -104,6 +112,7 @@ FEATURES = [
         schedules=classification_handlers.SCHEDULES,
         dead_letters=classification_handlers.DEAD_LETTERS,
         customer_fields={"classes": classification_queries.classes_of_customer},
+        timeline={"class_change": classification_timeline.TIMELINE},
         checks=classification_checks.CHECKS,
     ),
     Feature("directory", directory_api.routers),
@@ -132,11 +141,12 @@ SCHEDULES: list[Schedule] = [schedule for feature in FEATURES for schedule in fe
 
 
 def install() -> None:
-    """Wire the packages: event handlers, fields of a customer's JSON, channels of portraits, import kinds."""
+    """Wire the packages: event handlers, fields of a customer's JSON, portraits' channels, timelines, import kinds."""
     for feature in FEATURES:
         subscribe(feature.handlers)
         document.extend(feature.customer_fields)
         portraits.add_channels(feature.channels)
+        timeline.add(feature.timeline)
         for kind in feature.import_kinds:
             kinds.register(kind)
 

@@ -65,7 +65,7 @@ async def test_contact_data_is_masked_wherever_a_customer_is_shown(world: World,
     _masked(await send("POST", f"{path}/identities", token=token, body=another))
     created = {**CONTACT, "name": "x", "identities": [{"kind": "external", "value": EXTERNAL + "-3"}]}
     _masked(await send("POST", "/v1/customers", token=token, body=created))
-    for each in ("classes", "metrics", "portrait", "purchases"):
+    for each in ("classes", "metrics", "portrait", "purchases", "timeline"):
         _masked(await send("GET", f"{path}/{each}", token=token))
 
 

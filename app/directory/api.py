@@ -14,7 +14,7 @@ from app.core.http.paging import Page, Paging
 from app.core.http.routes import REQUEST_ID, ReadSession, note_reading, router
 from app.customers import document
 from app.customers.schemas import CustomerOut, Region, TagName
-from app.directory import exports, queries
+from app.directory import exports, queries, timeline
 from app.directory.schemas import (
     ClassFilter,
     CustomerPage,
@@ -24,6 +24,7 @@ from app.directory.schemas import (
     SearchIn,
     SearchText,
     Sort,
+    TimelinePage,
 )
 from app.identity.access import Requires
 from app.identity.actor import Actor
@@ -107,6 +108,18 @@ async def read_customer(
     response = Response(content, media_type="application/json")
     etag(response, version)
     return response
+
+
+@routes.get("/customers/{customer_id}/timeline", response_model=TimelinePage)
+async def read_timeline(
+    actor: CanReadCustomers,
+    session: ReadSession,
+    customer_id: Annotated[UUID, Path(description="customer id")],
+    page: Paging,
+    kind: Annotated[list[Key] | None, Query(max_length=20, description="only these kinds; repeat it")] = None,
+) -> object:
+    """What happened with a customer, the latest first: interactions, purchases, changes of class, as far as you may."""
+    return await timeline.page_of_timeline(session, actor, customer_id, page, kinds=kind or [])
 
 
 @routes.get("/schemes/{key}/classes/{name}/customers", response_model=CustomerPage)

@@ -1,5 +1,6 @@
 """Requests and answers of finding customers."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -32,6 +33,22 @@ class CustomerPage(Out):
     items: list[CustomerOut]
     next_cursor: str | None
     total: Count | None
+
+
+class TimelineEntry(Out):
+    """Something that happened with a customer; what `details` say depends on its kind."""
+
+    kind: str = Field(description="such as `interaction`, `purchase`, `class_change`")
+    id: str
+    at: datetime
+    details: dict[str, str | None]
+
+
+class TimelinePage(Out):
+    """A page of a customer's timeline, the latest first."""
+
+    items: list[TimelineEntry]
+    next_cursor: str | None
 
 
 class PreviewIn(In):

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Select, Text, any_, func, literal, select, tuple_, union_all
+from sqlalchemy import ColumnElement, DateTime, Select, Text, any_, cast, func, literal, select, tuple_, union_all
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -14,6 +14,7 @@ from app.core.errors import NotFound
 from app.core.http.paging import Page
 from app.customers.document import visible_to
 from app.customers.models import customer, customer_identity
+from app.customers.timeline import TimelinePart
 from app.identity.actor import Actor
 from app.identity.models import user_account
 from app.interactions.models import interaction, interaction_version
@@ -140,3 +141,19 @@ async def known_staff(session: ReadSession, staff_ids: set[UUID]) -> set[UUID]:
         return set()
     wanted = any_(literal(list(staff_ids), ARRAY(UuidType)))
     return {row["id"] for row in await session.all(select(user_account.c.id).where(user_account.c.id == wanted))}
+
+
+def _timeline() -> Select[Any]:
+    i = interaction.c
+    details = func.jsonb_build_object(
+        *(
+            part
+            for name in ("kind", "direction", "outcome", "subject", "matter")
+            for part in (literal(name, Text), i[name])
+        )
+    )
+    return select(i.customer_id, i.occurred_at.label("at"), cast(i.id, Text).label("id"), details.label("details"))
+
+
+TIMELINE = TimelinePart(READ, _timeline())
+"""Interactions, as they stand, on a customer's timeline."""
