@@ -43,6 +43,7 @@ from app.imports.kinds import ImportKind
 from app.interactions import api as interactions_api
 from app.interactions import checks as interactions_checks
 from app.interactions import handlers as interactions_handlers
+from app.interactions import importing as interactions_importing
 from app.interactions import queries as interactions_queries
 from app.purchases import api as purchases_api
 from app.purchases import checks as purchases_checks
@@ -101,6 +102,7 @@ FEATURES = [
         "interactions",
         interactions_api.routers,
         handlers=interactions_handlers.HANDLERS,
+        import_kinds=[interactions_importing.KIND],
         timeline={"interaction": interactions_queries.TIMELINE},
         checks=interactions_checks.CHECKS,
     ),

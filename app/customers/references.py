@@ -1,8 +1,9 @@
 """Customers by the references that other systems know them by, many at once: what imports stand on."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import Text, any_, func, literal, select, text
 from sqlalchemy import Uuid as UuidType
@@ -75,6 +76,44 @@ async def create_by_reference(
     if ids:
         await publish(session, CustomersCreated(ids))
     return len(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Whose the references of a file are, which lead to nobody, and how many customers were made for them."""
+
+    known: dict[str, UUID]
+    unknown: set[str]
+    created: int
+
+
+async def settle(
+    session: WriteSession, actor: Actor, permission: str, wanted: set[str], *, create: bool, dry_run: bool
+) -> Settled:
+    """Find the customers of these references, create those that are missing when asked, and hold them.
+
+    A dry run creates and holds nobody, and gives an id to whoever would be created.
+    """
+    found = await find_by_reference(session, actor, permission, list(wanted))
+    missing = wanted - {each.reference for each in found}
+    created = 0
+    if missing and create and dry_run:
+        found += [Referenced(reference, uuid4(), reachable=True) for reference in missing]
+        created = len(missing)
+    elif missing and create:
+        created = await create_by_reference(session, actor, permission, list(missing), source="import")
+        found += await find_by_reference(session, actor, permission, list(missing))
+    known = {each.reference: each.customer_id for each in found if each.reachable}
+    if known and not dry_run:
+        await lock(session, list(known.values()))
+    return Settled(known, wanted - known.keys(), created)
+
+
+def why_unknown(*, create: bool) -> str:
+    """What is wrong with a row whose reference leads to nobody."""
+    if create:
+        return "customer_ref is unknown"
+    return "no customer has this reference; import with create_customers=true to create it"
 
 
 async def lock(session: WriteSession, customer_ids: Sequence[UUID]) -> None:

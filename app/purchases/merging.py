@@ -8,7 +8,7 @@ API wait their turn.
 
 from functools import lru_cache
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import TextClause, text
 
@@ -42,28 +42,15 @@ async def merge(session: WriteSession, batch: Batch) -> Merged:
 async def _customers(session: WriteSession, batch: Batch, merged: Merged) -> dict[str, UUID]:
     """The customer of each reference in the batch; rows of the others are refused."""
     wanted = {row[0] for row in await session.all(_statement(merging_sql.REFERENCES), _range(batch))}
-    found = await references.find_by_reference(session, batch.actor, WRITE, list(wanted))
-    missing = wanted - {each.reference for each in found}
-    if missing and batch.options.create_customers and batch.dry_run:
-        found += [references.Referenced(reference, uuid4(), reachable=True) for reference in missing]
-        merged.customers_created = len(missing)
-    elif missing and batch.options.create_customers:
-        merged.customers_created = await references.create_by_reference(
-            session, batch.actor, WRITE, list(missing), source="import"
-        )
-        found += await references.find_by_reference(session, batch.actor, WRITE, list(missing))
-    known = {each.reference: each.customer_id for each in found if each.reachable}
-    if unknown := wanted - known.keys():
-        reason = (
-            "customer_ref is unknown"
-            if batch.options.create_customers
-            else "no customer has this reference; import with create_customers=true to create it"
-        )
-        refused = await session.all(_statement(merging_sql.UNKNOWN), {**_range(batch), "unknown": list(unknown)})
+    create = batch.options.create_customers
+    settled = await references.settle(session, batch.actor, WRITE, wanted, create=create, dry_run=batch.dry_run)
+    merged.customers_created = settled.created
+    if settled.unknown:
+        unknown = {**_range(batch), "unknown": list(settled.unknown)}
+        refused = await session.all(_statement(merging_sql.UNKNOWN), unknown)
+        reason = references.why_unknown(create=create)
         merged.rejections += [Rejection(row[0], "customer_ref", reason) for row in refused]
-    if known and not batch.dry_run:
-        await references.lock(session, list(known.values()))
-    return known
+    return settled.known
 
 
 async def _put_together(session: WriteSession, batch: Batch, customers: dict[str, UUID]) -> None:
