@@ -105,6 +105,7 @@ async def made(service: Service, name: str) -> str:
         return unique
     requests: dict[str, tuple[str, dict[str, Any]]] = {
         "customer_id": ("/v1/customers", {"body": {"name": unique}}),
+        "field_key": ("/v1/custom-fields", {"body": {"key": unique, "title": "x", "type": "number"}}),
         "role_id": ("/v1/roles", {"body": {"key": unique, "title": "x", "permissions": {}}}),
         "unit_id": ("/v1/units", {"body": {"name": unique}}),
         "api_key_id": ("/v1/api-keys", {"body": {"name": unique, "permissions": {}}}),
@@ -117,7 +118,7 @@ async def made(service: Service, name: str) -> str:
     path, options = requests[name]
     answer = await service.send("POST", path, token=service.tokens["admin"], **options)
     assert answer.status < 300, answer.body
-    return str(answer.json()["id"])
+    return str(answer.json()["key" if name == "field_key" else "id"])
 
 
 PART_OF_A_CUSTOMER = {"purchase_id", "note_id", "interaction_id"}  # made by `prepared`, for the customer of the path

@@ -1,4 +1,4 @@
-"""The customer record: who the customer is, how to reach it, who looks after it, its tags, consents and notes.
+"""The customer record: who the customer is, how to reach it, who looks after it; tags, consents, notes, custom fields.
 
 Announces `CustomerCreated`, `CustomerChanged`, `CustomersChanged`, `CustomerDeleted`, `TagReplaced`,
 `ConsentGiven`, `ConsentWithdrawn`. Reacts to nothing.

@@ -1,6 +1,6 @@
 """Tables of the customer record. Columns with personal data say so in their `info`."""
 
-from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, Index, Integer, Table, Text, func, text
+from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, Index, Integer, Numeric, Table, Text, func, text
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -52,6 +52,21 @@ customer_identity = Table(
     Column("value", Text, primary_key=True, info={"personal": "contact"}),
     Column("customer_id", UuidType, ForeignKey("customer.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+custom_field = Table(
+    "custom_field",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("options", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("minimum", Numeric),
+    Column("maximum", Numeric),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("type IN ('text', 'number', 'money', 'date', 'choice', 'multi_choice', 'boolean')", name="type"),
 )
 
 customer_consent = Table(

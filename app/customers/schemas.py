@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from app.core.bounds import Count, In, Key, Line, Out, PastInstant, Printable
+from app.core.bounds import Count, DecimalText, In, Key, Line, Out, PastInstant, Printable
 from app.core.settings import get_settings
 from app.customers.contacts import normal_email, normal_phone
 
@@ -26,6 +26,13 @@ CustomValue = Annotated[str, StringConstraints(max_length=1000), Printable]
 Channel = Literal["email", "phone", "sms", "wechat", "post"]
 ConsentStatus = Literal["given", "withdrawn"]
 NoteText = Annotated[str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True), Printable]
+FieldType = Literal["text", "number", "money", "date", "choice", "multi_choice", "boolean"]
+Option = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=80, strip_whitespace=True, pattern=r"^[^;]*$"),
+    Printable,
+]
+Options = Annotated[list[Option], Field(max_length=200, description="what can be chosen; no semicolons")]
 Custom = Annotated[dict[Key, CustomValue], Field(max_length=100)]
 
 _EXAMPLE: dict[str, Any] = {
@@ -258,4 +265,60 @@ class NotePage(Out):
     """A page of notes, the latest first."""
 
     items: list[NoteOut]
+    next_cursor: str | None
+
+
+class CustomFieldIn(In):
+    """A field of a customer's `custom` that is more than any text.
+
+    Values are strings: numbers and amounts (money, in the base currency) as decimals, days as 2026-01-02, `true` and
+    `false`, one of the options, or some of them with semicolons in between.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"key": "store_size", "title": "Size of the store, m²", "type": "number", "minimum": "0"},
+                {"key": "channel", "title": "Channel", "type": "choice", "options": ["shop", "online"]},
+            ]
+        }
+    )
+
+    key: Key
+    title: Line
+    type: FieldType
+    options: Options = []
+    minimum: DecimalText | None = None
+    maximum: DecimalText | None = None
+
+
+class CustomFieldPatch(In):
+    """What to change of a custom field; values that customers have are looked at when they are written next."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Size of the shop, m²"}]})
+
+    title: Line = ""
+    options: Options = []
+    minimum: DecimalText | None = None
+    maximum: DecimalText | None = None
+
+
+class CustomFieldOut(Out):
+    """A custom field."""
+
+    key: str
+    title: str
+    type: FieldType
+    options: list[str]
+    minimum: DecimalText | None
+    maximum: DecimalText | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class CustomFieldPage(Out):
+    """A page of custom fields, by key."""
+
+    items: list[CustomFieldOut]
     next_cursor: str | None

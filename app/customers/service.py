@@ -15,6 +15,7 @@ from app.core.events import publish
 from app.core.http.etag import check_version
 from app.core.settings import get_settings
 from app.customers.contacts import normal_identity
+from app.customers.custom_fields import checked
 from app.customers.document import READ_CONTACT, visible_to
 from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted
 from app.customers.models import OF_A_CUSTOMER, PERSONAL, customer, customer_identity
@@ -47,6 +48,7 @@ async def create(session: WriteSession, actor: Actor, body: CustomerIn, *, at: s
     if values["unit_id"] is None and actor.unit_ids:
         values["unit_id"] = actor.unit_ids[0]
     await _check_company(session, actor, values, at)
+    values["custom"] = await checked(session, values["custom"], f"{at}/custom")
     customer_id = await _insert(session, values, at)
     await _check_reach(session, actor, customer_id)
     await _add_identities(session, customer_id, identities)
@@ -81,6 +83,8 @@ async def apply(
     session: WriteSession, actor: Actor, before: Record, values: dict[str, Any], *, at: str = "/body"
 ) -> bool:
     """Write, audit and announce those of the values that differ from what the locked record says; False for none."""
+    if "custom" in values and values["custom"] != before["custom"]:
+        values["custom"] = await checked(session, values["custom"], f"{at}/custom")
     was, becomes = audit.changed(before, values)
     if not becomes:
         return False

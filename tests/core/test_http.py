@@ -78,6 +78,7 @@ async def _unique_fields(served: Service, name: str, unique: str) -> dict[str, A
         "create_scheme": {"key": unique},
         "create_segment": {"key": unique},
         "rename_tag": {"tag": unique},
+        "define_custom_field": {"key": unique},
         "merge_tags": {"tags": [await made(served, "tag")]},
         "change_segment_members": {"add": [await made(served, "customer_id")], "remove": []},
     }

@@ -1,0 +1,122 @@
+"""Custom fields: what a company wants to know of its customers beyond the record, each with a type."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Text, any_, delete, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from app.core import audit
+from app.core.db import ReadSession, Record, WriteSession
+from app.core.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
+from app.core.http.etag import check_version
+from app.core.http.paging import Page
+from app.customers.models import custom_field
+from app.customers.rules import fault, normal
+from app.customers.schemas import CustomFieldIn, CustomFieldPatch
+from app.identity.actor import Actor, Scope
+
+WRITE = "custom_fields:write"
+_f = custom_field.c
+
+
+class FieldDefined(Conflict):
+    type = "field-defined"
+    title = "There is a custom field with this key"
+
+
+async def checked(session: ReadSession, custom: Mapping[str, str], at: str) -> dict[str, str]:
+    """The values in the spelling of their fields; a key that nobody defined holds any text.
+
+    Raises `Invalid` below `at` for each value that its field does not take.
+    """
+    if not custom:
+        return {}
+    rows = await session.all(select(custom_field).where(_f.key == any_(literal(list(custom), ARRAY(Text)))))
+    values, errors = dict(custom), []
+    for row in rows:
+        try:
+            values[row["key"]] = normal(row, custom[row["key"]])
+        except ValueError as error:
+            errors.append(FieldError(f"{at}/{row['key']}", str(error)))
+    if errors:
+        raise Invalid("Correct the fields named in errors", errors=errors)
+    return values
+
+
+async def page(session: ReadSession, page: Page) -> dict[str, Any]:
+    """A page of custom fields, by key."""
+    statement = select(custom_field).order_by(_f.key).limit(page.limit + 1)
+    if (after := page.after()) is not None:
+        statement = statement.where(_f.key > after[0])
+    rows = await session.all(statement)
+    shown = [dict(row) for row in rows[: page.limit]]
+    return {"items": shown, "next_cursor": page.next_cursor(rows, [shown[-1]["key"]] if shown else [])}
+
+
+async def read(session: ReadSession, key: str) -> dict[str, Any]:
+    """One custom field. Raises `NotFound`."""
+    row = await session.first(select(custom_field).where(_f.key == key))
+    if row is None:
+        raise NotFound(f"There is no custom field {key}")
+    return dict(row)
+
+
+async def define(session: WriteSession, actor: Actor, body: CustomFieldIn) -> dict[str, Any]:
+    """A new custom field. Raises `FieldDefined`, and `Invalid` for a definition that makes no sense."""
+    _check_may_define(actor)
+    values = body.model_dump()
+    _check(values)
+    try:
+        row = await session.first(insert(custom_field).values(**values).returning(custom_field))
+    except asyncpg.UniqueViolationError as error:
+        raise FieldDefined.at("/body/key", "choose another key, or change the field that is there") from error
+    assert row is not None
+    audit.record(session, actor, "custom_field.defined", "custom_field", body.key, after=values)
+    return dict(row)
+
+
+async def change(
+    session: WriteSession, actor: Actor, key: str, body: CustomFieldPatch, *, expected: int | None
+) -> dict[str, Any]:
+    """Change what the body names. Raises `NotFound`, `Invalid`, and `PreconditionFailed` when it has changed."""
+    before = await _locked(session, actor, key, expected)
+    was, becomes = audit.changed(before, body.model_dump(exclude_unset=True))
+    if not becomes:
+        return dict(before)
+    _check({**before, **becomes})
+    changed = update(custom_field).where(_f.key == key)
+    row = await session.first(
+        changed.values(**becomes, version=_f.version + 1, updated_at=func.now()).returning(custom_field)
+    )
+    assert row is not None
+    audit.record(session, actor, "custom_field.changed", "custom_field", key, before=was, after=becomes)
+    return dict(row)
+
+
+async def remove(session: WriteSession, actor: Actor, key: str, *, expected: int | None) -> None:
+    """Delete the definition; what customers have under its key stays, as any text. Raises `NotFound`."""
+    before = await _locked(session, actor, key, expected)
+    await session.execute(delete(custom_field).where(_f.key == key))
+    was = {name: before[name] for name in ("title", "type", "options", "minimum", "maximum")}
+    audit.record(session, actor, "custom_field.deleted", "custom_field", key, before=was)
+
+
+async def _locked(session: WriteSession, actor: Actor, key: str, expected: int | None) -> Record:
+    _check_may_define(actor)
+    row = await session.first(select(custom_field).where(_f.key == key).with_for_update())
+    if row is None:
+        raise NotFound(f"There is no custom field {key}")
+    check_version(row["version"], expected)
+    return row
+
+
+def _check_may_define(actor: Actor) -> None:
+    if actor.scope(WRITE) is not Scope.ALL:
+        raise Forbidden(f"A custom field is of all customers: changing it needs {WRITE} with the scope all")
+
+
+def _check(definition: Mapping[str, Any]) -> None:
+    if (wrong := fault(definition)) is not None:
+        raise Invalid.at(f"/body/{wrong[0]}", wrong[1])
