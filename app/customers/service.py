@@ -73,9 +73,13 @@ async def change(
     """Change the fields that the body names. Raises `PreconditionFailed` when `expected` is no longer the version."""
     before = await locked(session, actor, customer_id, WRITE)
     check_version(before["version"], expected)
-    changed = await apply(session, actor, before, body.model_dump(exclude_unset=True))
-    if not changed and (contact := actor.scope(READ_CONTACT)) is not None:
-        # The answer shows the customer all the same.
+    if not await apply(session, actor, before, body.model_dump(exclude_unset=True)):
+        note_shown(session, actor, customer_id)
+
+
+def note_shown(session: WriteSession, actor: Actor, customer_id: UUID) -> None:
+    """Nothing changed, and the answer shows the customer all the same: whoever sees contact data is written down."""
+    if (contact := actor.scope(READ_CONTACT)) is not None:
         audit.record(session, actor, "customer.read", "customer", customer_id, after={"contact": contact})
 
 

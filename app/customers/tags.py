@@ -18,7 +18,7 @@ from app.customers.document import visible_to
 from app.customers.events import CustomersChanged, TagReplaced
 from app.customers.models import customer
 from app.customers.schemas import MAX_TAGS
-from app.customers.service import WRITE, apply, locked
+from app.customers.service import WRITE, apply, locked, note_shown
 from app.identity.actor import Actor, Scope
 
 WRITE_ALL = "tags:write"
@@ -40,7 +40,8 @@ async def put(session: WriteSession, actor: Actor, customer_id: UUID, tag: str) 
     tags = sorted({*before["tags"], tag})
     if len(tags) > MAX_TAGS:
         raise Invalid.at("/path/tag", f"a customer carries {MAX_TAGS} tags at most; take one off first")
-    await apply(session, actor, before, {"tags": tags})
+    if not await apply(session, actor, before, {"tags": tags}):
+        note_shown(session, actor, customer_id)
 
 
 async def take(session: WriteSession, actor: Actor, customer_id: UUID, tag: str) -> None:

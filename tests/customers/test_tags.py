@@ -37,6 +37,18 @@ async def test_a_tag_is_put_on_a_customer_once_and_taken_off_once(admin: httpx.A
     assert await tags_of(admin, made) == ["wholesale"]
 
 
+async def test_whoever_is_shown_contact_data_for_putting_a_tag_that_is_there_is_written_down(
+    admin: httpx.AsyncClient, database: Database
+) -> None:
+    made = await create(admin, tags=["fair"])
+    assert (await admin.put(f"/v1/customers/{made['id']}/tags/fair")).status_code == 200
+    async with database.connection() as connection:
+        actions = await connection.fetch(
+            "SELECT action FROM audit_event WHERE resource_id = $1 ORDER BY id", made["id"]
+        )
+    assert [row["action"] for row in actions] == ["customer.created", "customer.read"]
+
+
 async def test_a_customer_carries_a_hundred_tags_and_no_more(admin: httpx.AsyncClient) -> None:
     made = await create(admin, tags=[f"t{n}" for n in range(100)])
     assert pointers(await admin.put(f"/v1/customers/{made['id']}/tags/more")) == ["/path/tag"]
