@@ -19,6 +19,7 @@ from app.core.jobs import JobContext
 from app.webhooks import deliveries as claimed
 from app.webhooks import dispatch, rules
 from tests.webhooks.endpoint import Endpoint, Received, answer, endpoint
+from tests.webhooks.horizon import others_have_ended
 
 RunJobs = Callable[[], Awaitable[None]]
 
@@ -34,6 +35,7 @@ async def announce(database: Database, *names: str) -> None:
     async with database.transaction() as session:
         for name in names:
             outbox.store(session, name, {"名": name})
+    await others_have_ended(database)
 
 
 async def send(database: Database) -> None:

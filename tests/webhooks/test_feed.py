@@ -12,6 +12,7 @@ from app.core.db import Database
 from app.webhooks import feed
 from app.webhooks.checks import CHECKS
 from app.webhooks.rules import like_patterns
+from tests.webhooks.horizon import others_have_ended
 
 
 async def announce(database: Database, *names: str) -> None:
@@ -19,6 +20,7 @@ async def announce(database: Database, *names: str) -> None:
     async with database.transaction() as session:
         for name in names:
             outbox.store(session, name, {"name": name})
+    await others_have_ended(database)
 
 
 async def pull(client: httpx.AsyncClient, cursor: str | None = None, **params: Any) -> dict[str, Any]:
