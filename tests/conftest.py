@@ -87,11 +87,16 @@ def _fresh_settings() -> Iterator[None]:
 
 @pytest.fixture
 def today(monkeypatch: pytest.MonkeyPatch) -> Callable[[date], None]:
-    """Moves the business clock to a day."""
+    """Moves the business clock to six in the evening of a day; from there it goes on.
+
+    The hour is not the machine's, so that a test means the same at whatever hour it runs.
+    """
+    evening, started = timedelta(hours=18), clock.now()
 
     def move(day: date) -> None:
         monkeypatch.setenv("STRATA_TODAY", day.isoformat())
         get_settings.cache_clear()
+        monkeypatch.setattr(clock, "business_now", lambda: clock.start_of_day(day) + evening + (clock.now() - started))
 
     return move
 
