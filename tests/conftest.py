@@ -29,6 +29,7 @@ SECRET = "a secret that only the tests know, long enough"
 ADMIN_PASSWORD = "correct-horse-battery"
 TEMPLATE = "strata_template"
 _URL = "STRATA_TEST_SERVER"
+_MEMORY, _ENOUGH = "/dev/shm", 4 * 1024**3
 _UNFINISHED = select(func.count()).select_from(job).where(job.c.status.notin_(FINISHED))
 _server: EmbeddedPostgres | None = None
 _folder: str | None = None
@@ -40,7 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     logging.configure(os.environ.get("STRATA_LOG_LEVEL", "CRITICAL"), pretty=False)
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
-    _folder = tempfile.mkdtemp(prefix="strata-tests-")
+    _folder = tempfile.mkdtemp(prefix="strata-tests-", dir=_in_memory())
     Path(_folder).chmod(0o755)  # as root, PostgreSQL runs as somebody else
     fast = {"fsync": "off", "full_page_writes": "off", "max_connections": "300", "synchronous_commit": "off"}
     _server = EmbeddedPostgres(Path(_folder) / "data", settings=fast)
@@ -49,6 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
     template = url_of(TEMPLATE)
     migrations.upgrade(template)
     asyncio.run(_seed(template))
+
+
+def _in_memory() -> str | None:
+    """A folder kept in memory if the machine has one of a fair size: a database is cloned there ten times as fast."""
+    return _MEMORY if os.path.isdir(_MEMORY) and shutil.disk_usage(_MEMORY).free > _ENOUGH else None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -31,7 +31,7 @@ def clock(today: Callable[[date], None]) -> None:
 
 
 async def customers(database: Database, count: int) -> list[str]:
-    return [await add(database, f"c-{n}", [(n, f"{n + 1}")] * (n % 4 + 1)) for n in range(count)]
+    return [await add(database, f"c-{n}", [(n + 1, f"{n + 1}")] * (n % 4 + 1)) for n in range(count)]
 
 
 async def ask(admin: httpx.AsyncClient, **body: Any) -> str:
