@@ -84,7 +84,7 @@ class Comparison:
 
 def _decided(each: Scheme, side: str) -> CTE:
     limits = edges.given(each, f"{side}_breakpoints")
-    return statements.decisions([each], None, limits, ranged=True, called=f"{side}_decisions")
+    return statements.decisions([[each]], None, limits, ranged=True, called=f"{side}_decisions")
 
 
 def _compared(

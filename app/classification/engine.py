@@ -1,6 +1,6 @@
-"""Decides classes: one statement for each level of schemes, for the customers named or for a range of all.
+"""Decides classes: one statement for all schemes, for the customers named or for a range of all.
 
-Schemes that read other schemes' classes are decided after them, from what those stand at by then. Who writes what it
+Within it, schemes that read other schemes' classes are decided after them, level by level. Who writes what it
 computed must know that nothing newer was written meanwhile. Every write of a metrics row raises its `revision`; a bulk
 statement that read revision n writes only where revision n still stands, and leaves the rest to whoever was faster.
 A request that records a fact holds the customer's row lock first.
@@ -53,24 +53,24 @@ class Cause:
 
 
 class Evaluation:
-    """The compiled statements that decide schemes, level by level. `whole`: they are all the schemes there are."""
+    """The compiled statement that decides schemes, level by level. `whole`: they are all the schemes there are."""
 
     def __init__(self, levels: Sequence[Sequence[Scheme]], *, whole: bool = True) -> None:
         self.levels = [list(level) for level in levels]
         self.whole = whole
 
     @cached_property
-    def of_one(self) -> list[Prepared]:
+    def of_one(self) -> Prepared:
         """For one customer, whose classes are told."""
         return self._prepared(told=True)
 
     @cached_property
-    def of_some(self) -> list[Prepared]:
+    def of_some(self) -> Prepared:
         """For customers named."""
         return self._prepared()
 
     @cached_property
-    def of_range(self) -> list[Prepared]:
+    def of_range(self) -> Prepared:
         """For a range of all."""
         return self._prepared(ranged=True)
 
@@ -87,7 +87,7 @@ class Evaluation:
         """A stored score as people read it; None for kinds without scores and schemes no longer published."""
         return next((each.document.read_score(score) for each in self.schemes if each.key == key), None)
 
-    def _prepared(self, *, ranged: bool = False, told: bool = False) -> list[Prepared]:
+    def _prepared(self, *, ranged: bool = False, told: bool = False) -> Prepared:
         said = [[(each.key, each.version, each.document.model_dump_json()) for each in level] for level in self.levels]
         zone = str(clock.business_zone())  # a statement knows where a day begins
         return _compiled(_Said(repr((said, self.whole, zone)), self), ranged=ranged, told=told)
@@ -102,21 +102,14 @@ class _Said:
 
 
 @lru_cache(maxsize=32)
-def _compiled(said: _Said, *, ranged: bool, told: bool) -> list[Prepared]:
+def _compiled(said: _Said, *, ranged: bool, told: bool) -> Prepared:
     evaluation = said.evaluation
-    if not evaluation.levels:
-        return []
-    review = statements.Review(evaluation.schemes, whole=evaluation.whole)
-    last = len(evaluation.levels) - 1
-    return [
-        Prepared(statements.deciding(level, None if n else review, ranged=ranged, told=told and n == last))
-        for n, level in enumerate(evaluation.levels)
-    ]
+    return Prepared(statements.deciding(evaluation.levels, whole=evaluation.whole, ranged=ranged, told=told))
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What an evaluation came to: how many customers every level found, how many classes changed; those of one."""
+    """What an evaluation came to: how many customers were found, how many classes changed; the classes of one."""
 
     evaluated: int = 0
     changed: int = 0
@@ -130,14 +123,16 @@ async def evaluate(
 
     Customers that somebody else changed meanwhile are evaluated again from what that one wrote.
     """
+    if not evaluation.levels:
+        return Outcome()
     params = _params(as_of, cause) | scope_params(scope)
     if not isinstance(scope, Range):
         return await (_decide_one if len(scope) == 1 else _decide)(session, evaluation, params)
-    rows = await _each(session, evaluation.of_range, params)
-    if overtaken := {customer_id for row in rows for customer_id in row["overtaken"] or ()}:
+    row: Record = await session.first(evaluation.of_range, params)
+    if overtaken := row["overtaken"]:
         await _lock_metrics(session, sorted(overtaken))
         await _decide(session, evaluation, _params(as_of, cause) | {"ids": sorted(overtaken)})
-    return _outcome(rows)
+    return Outcome(row["evaluated"], row["changed"])
 
 
 def _params(as_of: datetime, cause: Cause) -> dict[str, Any]:
@@ -158,27 +153,13 @@ def _params(as_of: datetime, cause: Cause) -> dict[str, Any]:
 
 
 async def _decide(session: WriteSession, evaluation: Evaluation, params: dict[str, Any]) -> Outcome:
-    return _outcome(await _each(session, evaluation.of_some, params))
+    row: Record = await session.first(evaluation.of_some, params)
+    return Outcome(row["evaluated"], row["changed"])
 
 
 async def _decide_one(session: WriteSession, evaluation: Evaluation, params: dict[str, Any]) -> Outcome:
-    if not evaluation.levels:
-        return Outcome()
-    *earlier, last = evaluation.of_one
-    found = await _each(session, earlier, params)
-    row = await session.first(last, params)
-    if row is None or not all(each["evaluated"] for each in found):
-        return Outcome()
-    return Outcome(evaluated=1, classes=row["classes"] or {})
-
-
-async def _each(session: WriteSession, levels: Sequence[Prepared], params: dict[str, Any]) -> list[Record]:
-    """What each level came to."""
-    return [await session.first(statement, params) for statement in levels]
-
-
-def _outcome(rows: Sequence[Record]) -> Outcome:
-    return Outcome(min((row["evaluated"] for row in rows), default=0), sum(row["changed"] for row in rows))
+    row = await session.first(evaluation.of_one, params)
+    return Outcome() if row is None else Outcome(evaluated=1, classes=row["classes"] or {})
 
 
 async def _lock_metrics(session: WriteSession, ids: Sequence[UUID]) -> None:

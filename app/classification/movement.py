@@ -57,7 +57,9 @@ _PERIODS = {
 }
 
 
-def settled(documents: Sequence[tuple[str, int, BaseDocument]], answers: CTE, theirs: Theirs) -> CTE:
+def settled(
+    documents: Sequence[tuple[str, int, BaseDocument]], answers: CTE, theirs: Theirs, *, called: str = "settled"
+) -> CTE:
     """For each answer that is not simply what stands: the class and the pending change from now on.
 
     `answers` has customer_id, revision, scheme, decided, score, breakpoints_id. Added to it are `before` and what
@@ -82,7 +84,7 @@ def settled(documents: Sequence[tuple[str, int, BaseDocument]], answers: CTE, th
         becomes.label("becomes"),
         cast(pending_class, Text).label("pending_class"),
         cast(pending_on, Date).label("pending_on"),
-    ).cte("settled")
+    ).cte(called)
 
 
 def _to_settle(answers: CTE, theirs: Theirs) -> CTE:
@@ -113,7 +115,7 @@ def _to_settle(answers: CTE, theirs: Theirs) -> CTE:
                 h.class_.is_not(None),
             )
         )
-        .cte("to_settle")
+        .cte()
     )
 
 
@@ -140,7 +142,7 @@ def _ranked(documents: Sequence[tuple[str, int, BaseDocument]], answers: CTE) ->
             at_once.label("at_once"),
         )
         .select_from(answers.join(rule, r.scheme == a.scheme))
-        .cte("ranked_answers")
+        .cte()
     )
 
 
@@ -158,7 +160,7 @@ def _timed(answers: CTE) -> CTE:
         goes_up.label("goes_up"),
         case((goes_on, a.pending_on_before), else_=func.greatest(begins, stay_until)).label("due_on"),
         case((one_down, a.ranked[a.rank_before + 1]), else_=a.decided).label("step"),
-    ).cte("timed_answers")
+    ).cte()
 
 
 def _rules(documents: Sequence[tuple[str, int, BaseDocument]]) -> Any:
@@ -177,7 +179,7 @@ def _rules(documents: Sequence[tuple[str, int, BaseDocument]]) -> Any:
             name="rule",
         )
         .data([_rule(key, version, document) for key, version, document in documents])
-        .cte("rule")
+        .cte()
     )
 
 

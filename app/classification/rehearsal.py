@@ -18,7 +18,7 @@ class Rehearsal:
     def __init__(self, each: Scheme, breakpoints: Any, as_of: datetime) -> None:
         limits = edges.given(each, "version_breakpoints")
         review = statements.Review([each], whole=False)
-        decided = statements.decisions([each], review, limits, ranged=True)
+        decided = statements.decisions([[each]], review, limits, ranged=True)
         # Whatever is not asked for is not computed.
         self._statement = Prepared(select(*(func.count(column) for column in decided.c)))
         day = clock.business_day(as_of)

@@ -50,19 +50,21 @@ Inputs = tuple[str, Sequence[ColumnElement[Any]], Sequence[ColumnElement[Any]]]
 def writing(
     decisions: CTE,
     settled: CTE,
+    read: CTE,
     inputs: Sequence[Inputs],
     segments: Sequence[str],
     *,
     ranged: bool,
-    reviewed_anew: bool,
+    whole: bool,
+    remembers: bool,
     told: bool,
 ) -> Select[Any]:
-    """Write what differs from what stands.
+    """Write what differs from what stands; `read` has the `inputs` of every customer with anything to settle.
 
     Gives how many customers were `evaluated`, how many classes `changed`, and, of a range, the customers in whom
     somebody else was faster (`overtaken`); or, when the classes are to be `told`, those of each customer afterwards.
-    The next review is kept, too. It can only come earlier, unless it is `reviewed_anew` for all schemes, of which those
-    decided later will see to what they wait for.
+    The next review is kept, too, and by whoever `remembers` what was decided. The review can only come earlier, unless
+    the `whole` of the schemes was asked.
     """
     s = settled.c
     moved = (
@@ -80,11 +82,11 @@ def writing(
     )
     locked = _locked(moved) if ranged else None
     mine = literal(True) if locked is None else moved.c.customer_id.in_(select(locked.c.customer_id))
-    logged = _logged(moved, decisions, inputs, mine)
+    logged = _logged(moved, read, inputs, mine)
     ctes = [_entered(moved, mine), _stayed(moved, mine), _left(moved, mine), logged]
     announced = _announced(moved, logged, segments, mine, ranged=ranged)
     ctes += [each.cte(f"announced_{n}") for n, each in enumerate(announced)]
-    ctes.append(_reviewed(decisions, settled, locked, ranged=ranged, anew=reviewed_anew))
+    ctes.append(_reviewed(decisions, settled, locked, ranged=ranged, whole=whole, remembers=remembers))
     if told:
         return _afterwards(decisions, moved).add_cte(*ctes)
     ctes.remove(logged)
@@ -178,7 +180,7 @@ def _left(moved: CTE, mine: ColumnElement[bool]) -> CTE:
     )
 
 
-def _logged(moved: CTE, decisions: CTE, inputs: Sequence[Inputs], mine: ColumnElement[bool]) -> CTE:
+def _logged(moved: CTE, read: CTE, inputs: Sequence[Inputs], mine: ColumnElement[bool]) -> CTE:
     """The history: what became what, and from which inputs. These are put together for those who moved alone."""
     m = moved.c
     metrics = case(*((m.scheme == key, _numbers(columns)) for key, columns, _ in inputs))
@@ -202,9 +204,7 @@ def _logged(moved: CTE, decisions: CTE, inputs: Sequence[Inputs], mine: ColumnEl
         values["facts"] = case(*facts)
     changed = m.before.is_distinct_from(m.becomes)
     rows = (
-        select(*values.values())
-        .select_from(moved.join(decisions, decisions.c.customer_id == m.customer_id))
-        .where(changed, mine)
+        select(*values.values()).select_from(moved.join(read, read.c.customer_id == m.customer_id)).where(changed, mine)
     )
     h = class_change.c
     return (
@@ -272,25 +272,22 @@ def _reason(version: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.jsonb_build_object("cause", CAUSE, "version", version)
 
 
-def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, ranged: bool, anew: bool) -> CTE:
+def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, ranged: bool, whole: bool, remembers: bool) -> CTE:
     """Keep when each customer is due: by its decisions, a pending change or the end of an override.
 
-    Who was evaluated as of a day that is over is due at once. With the first level, what was decided is kept or
-    forgotten, too (see `_remembered`).
+    Who was evaluated as of a day that is over is due at once. What was decided is kept or forgotten, too (see
+    `_remembered`).
     """
-    d, waiting = decisions.c, _waiting(settled, ranged=ranged, anew=anew)
-    first_level = "review_at" in d
-    instants = [waiting.c.due_at, *([d.review_at] if first_level else [])]
-    due = func.least(*instants) if anew else func.least(*instants, d.next_review_at)
-    kept: dict[str, ColumnElement[Any]] = {"next_review_at": case((bindparam("today") > AS_OF_DAY, AS_OF), else_=due)}
-    stood = {"next_review_at": d.next_review_at}
-    if first_level:
-        kept["decided"] = _remembered(decisions, settled, everybody=ranged and anew)
-        stood["decided"] = d.decided_before
+    d, waiting = decisions.c, _waiting(settled, ranged=ranged, whole=whole)
+    due = func.least(waiting.c.due_at, d.review_at, *([] if whole else [d.next_review_at]))
+    kept: dict[str, ColumnElement[Any]] = {
+        "next_review_at": case((bindparam("today") > AS_OF_DAY, AS_OF), else_=due),
+        "decided": _remembered(decisions, settled, remembers=remembers),
+    }
+    stood = {"next_review_at": d.next_review_at, "decided": d.decided_before}
     review = (
         select(d.customer_id, d.revision, *(value.label(name) for name, value in kept.items()))
-        # A later level only adds what its own classes wait for.
-        .select_from(decisions.join(waiting, waiting.c.customer_id == d.customer_id, isouter=first_level))
+        .select_from(decisions.outerjoin(waiting, waiting.c.customer_id == d.customer_id))
         .where(or_(*(before.is_distinct_from(kept[name]) for name, before in stood.items())))
         .cte("review")
     )
@@ -310,23 +307,23 @@ def _reviewed(decisions: CTE, settled: CTE, locked: CTE | None, *, ranged: bool,
     )
 
 
-def _remembered(decisions: CTE, settled: CTE, *, everybody: bool) -> ColumnElement[Any]:
+def _remembered(decisions: CTE, settled: CTE, *, remembers: bool) -> ColumnElement[Any]:
     """What was decided, of customers of whom just that stands: the next recalculation passes over who is decided alike.
 
-    Null for whom something waits or is forced. Only a statement that decides everybody by all schemes of the level
-    remembers; others forget whomever they settled anything of.
+    Null for whom something waits or is forced. Only a statement that decides everybody by all schemes remembers;
+    others forget whomever they settled anything of.
     """
     s = settled.c
     waits = or_(s.becomes.is_distinct_from(s.decided), s.pending_class.is_not(None), s.forced.is_not(None))
-    unlike = select(s.customer_id).where(waits) if everybody else select(s.customer_id)
-    word = decisions.c.decided if everybody else decisions.c.decided_before
+    unlike = select(s.customer_id).where(waits) if remembers else select(s.customer_id)
+    word = decisions.c.decided if remembers else decisions.c.decided_before
     return case((decisions.c.customer_id.not_in(unlike), word))
 
 
-def _waiting(settled: CTE, *, ranged: bool, anew: bool) -> CTE:
+def _waiting(settled: CTE, *, ranged: bool, whole: bool) -> CTE:
     """When a pending change or the end of an override is due, of the customers who have any.
 
-    Of the schemes decided here it stands in `settled`. Who reviews anew also asks for every override.
+    Of the schemes decided here it stands in `settled`. Who decides the whole also asks for every override.
     """
     o, s = class_override.c, settled.c
     zone = str(clock.business_zone())
@@ -340,7 +337,7 @@ def _waiting(settled: CTE, *, ranged: bool, anew: bool) -> CTE:
     overridden = select(o.customer_id, o.expires_at).where(
         o.status == "active", o.expires_at > AT, within(o.customer_id, ranged=ranged)
     )
-    every = union_all(here, *([overridden] if anew else [])).subquery("every")
+    every = union_all(here, *([overridden] if whole else [])).subquery("every")
     return (
         select(every.c.customer_id, func.min(every.c.due_at).label("due_at"))
         .group_by(every.c.customer_id)
