@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _in_memory() -> str | None:
     """A folder kept in memory if the machine has one of a fair size: a database is cloned there ten times as fast."""
-    return _MEMORY if os.path.isdir(_MEMORY) and shutil.disk_usage(_MEMORY).free > _ENOUGH else None
+    return _MEMORY if Path(_MEMORY).is_dir() and shutil.disk_usage(_MEMORY).free > _ENOUGH else None
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

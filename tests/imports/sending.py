@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 
+from tests.conftest import RunJobs
+
 HEADER = "customer_ref,order_ref,occurred_at,amount"
 
 
@@ -55,6 +57,15 @@ async def errors(client: httpx.AsyncClient, import_id: str) -> list[tuple[int, s
         cursor = answer.json()["next_cursor"]
         if cursor is None:
             return found
+
+
+async def completed(client: httpx.AsyncClient, run_jobs: RunJobs, content: bytes, **form: Any) -> dict[str, Any]:
+    """The import of a file when it is done, with its bad rows."""
+    import_id = await started(client, content, **form)
+    await run_jobs()
+    done = await shown(client, import_id)
+    assert done["status"] == "completed", done
+    return {**done, "errors": await errors(client, import_id)}
 
 
 def counts(document: dict[str, Any]) -> tuple[int, int, int]:

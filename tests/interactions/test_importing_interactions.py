@@ -10,7 +10,7 @@ import pytest
 from app.core.db import Database
 from tests.conftest import MakeUser, RunJobs
 from tests.customers.customers import create, external
-from tests.imports.sending import counts, csv_of, errors, send, shown, started
+from tests.imports.sending import completed, counts, csv_of, send
 
 HEADER = (
     "customer_ref,reference,kind,occurred_at,direction,outcome,duration_seconds,subject,minutes,matter,"
@@ -30,12 +30,9 @@ def import_rows(admin: httpx.AsyncClient, run_jobs: RunJobs) -> Import:
     async def run(rows: list[list[str]], header: str = HEADER, *, client: Any = None, **form: Any) -> dict[str, Any]:
         width = header.count(",") + 1
         content = csv_of([[*row, *[""] * (width - len(row))] for row in rows], header)
-        import_id = await started(client or admin, content, kind="interactions", **form)
-        await run_jobs()
-        done = await shown(client or admin, import_id)
-        assert done["status"] == "completed", done
+        done = await completed(client or admin, run_jobs, content, kind="interactions", **form)
         assert done["processed"] == done["total"] == len(rows)
-        return {**done, "errors": await errors(client or admin, import_id)}
+        return done
 
     return run
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.core.db import Database
 from tests.conftest import MakeUser, RunJobs
-from tests.imports.sending import counts, csv_of, errors, shown, started
+from tests.imports.sending import completed, counts, csv_of
 
 Row = list[object]
 Import = Callable[..., Any]
@@ -31,12 +31,9 @@ def import_rows(admin: httpx.AsyncClient, run_jobs: RunJobs) -> Import:
 
     async def run(rows: list[Row], header: str | None = None, *, client: Any = None, **form: Any) -> dict[str, Any]:
         content = csv_of(rows, header) if header else csv_of(rows)
-        import_id = await started(client or admin, content, **form)
-        await run_jobs()
-        done = await shown(client or admin, import_id)
-        assert done["status"] == "completed", done
+        done = await completed(client or admin, run_jobs, content, **form)
         assert done["processed"] == done["total"] == len(rows)
-        return {**done, "errors": await errors(client or admin, import_id)}
+        return done
 
     return run
 
