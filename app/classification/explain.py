@@ -217,18 +217,25 @@ def _first(turns: Sequence[Turn], name: str | None) -> date | None:
 
 def _with_deadlines(needs: Sequence[Need], rows: Sequence[Record], decided: Sequence[Turn]) -> list[Need]:
     """What is missing in a window must come before the window loses its oldest fact, or the class drops."""
-    first = rows[0]["window_first_at"]
-    if first is None:
-        return list(needs)
-    ends = min([first + WINDOW, *(at for at, _ in decided[1:2])])
-    days = (clock.business_day(ends) - clock.business_day(rows[0]["at"])).days
-    return [replace(each, within_days=days) if _is_windowed(each) else each for each in needs]
+    begun = clock.business_day(rows[0]["at"])
+
+    def deadline(each: Need) -> Need:
+        window = _window_of(each)
+        first = None if window is None else rows[0][window.first_at]
+        if window is None or first is None:
+            return each
+        ends = min([first + window.length, *(at for at, _ in decided[1:2])])
+        return replace(each, within_days=(clock.business_day(ends) - begun).days)
+
+    return [deadline(each) for each in needs]
 
 
-def _is_windowed(each: Need) -> bool:
+def _window_of(each: Need) -> Window | None:
+    """The window in which what is needed has to happen."""
     asked = each.judged.asked
-    windowed = asked.subject == "metric" and isinstance(METRICS[asked.name].turns, Window)
-    return windowed and each.op in ("gte", "gt") and not (each.judged.gap or "-").startswith("-")
+    turns = METRICS[asked.name].turns if asked.subject == "metric" else None
+    is_missing = each.op in ("gte", "gt") and not (each.judged.gap or "-").startswith("-")
+    return turns if isinstance(turns, Window) and is_missing else None
 
 
 def _outlook(decided: Sequence[Turn], stands: Sequence[Turn]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from app.classification import overrides, refresh
 from app.classification.definitions import Fact
 from app.classification.engine import Cause
 from app.classification.failures import CANNOT_COMPUTE, ask_why, run_examination
+from app.classification.metrics import METRICS
 from app.classification.models import (
     class_change,
     class_override,
@@ -39,7 +40,10 @@ from app.core.errors import ReactionFailed
 from app.core.jobs import Schedule
 from app.core.work import fails_with_its_job
 from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted, CustomersChanged, CustomersCreated
+from app.customers.summaries import Summary
 from app.imports.events import ImportCompleted
+from app.interactions.events import InteractionCorrected, InteractionRecorded, InteractionsRecorded
+from app.interactions.summary import SUMMARY as INTERACTIONS
 from app.purchases.events import PurchaseDeleted, PurchaseRecorded, PurchasesImported
 
 
@@ -59,7 +63,38 @@ async def on_purchase_deleted(session: WriteSession, event: PurchaseDeleted) -> 
 
 def _corrects(event: PurchaseRecorded, as_of: datetime) -> bool:
     """A refund, and what is recorded after its day, put right what was decided upon before."""
-    return event.kind == "refund" or clock.business_day(event.occurred_at) < clock.business_day(as_of)
+    return event.kind == "refund" or _is_late(event.occurred_at, as_of)
+
+
+def _is_late(occurred_at: datetime, as_of: datetime) -> bool:
+    return clock.business_day(occurred_at) < clock.business_day(as_of)
+
+
+async def on_interaction(session: WriteSession, event: InteractionRecorded) -> dict[str, Any] | None:
+    """Sum up the customer's interactions, in the transaction of this one; classify again what reads of them."""
+    late = _is_late(event.occurred_at, clock.business_now())
+    return await _summed(session, event.customer_id, INTERACTIONS, is_correction=late)
+
+
+async def on_correction(session: WriteSession, event: InteractionCorrected) -> dict[str, Any] | None:
+    """As if it had always said so; what is not summed up changes nothing."""
+    if not {"occurred_at", "matter"} & set(event.fields):
+        return None
+    return await _summed(session, event.customer_id, INTERACTIONS, is_correction=True)
+
+
+async def _summed(
+    session: WriteSession, customer_id: UUID, summary: Summary, *, is_correction: bool
+) -> dict[str, Any] | None:
+    """The metrics follow in any case; classes are decided again when a scheme reads a metric of this summary."""
+    if session.defers:
+        return await _later(session, customer_id)
+    as_of = clock.business_now()
+    await refresh.follow_facts(session, customer_id, summary, as_of=as_of)
+    read = {name for each in (await current(session)).evaluation.schemes for name in each.document.metrics}
+    if all(METRICS[name].facts != summary.name for name in read):
+        return None
+    return await _classes(session, customer_id, as_of, is_correction=is_correction)
 
 
 async def on_creation(session: WriteSession, event: CustomerCreated) -> dict[str, Any]:
@@ -113,7 +148,7 @@ async def _classes(
     return {"classes": outcome.classes}
 
 
-async def on_bulk(session: WriteSession, event: PurchasesImported | CustomersCreated) -> None:
+async def on_bulk(session: WriteSession, event: PurchasesImported | InteractionsRecorded | CustomersCreated) -> None:
     """Many at once are measured and classified by the next recalculation of the dirty."""
     await refresh.mark_dirty(session, event.customer_ids)
 
@@ -143,11 +178,14 @@ async def on_import(session: WriteSession, event: ImportCompleted) -> None:
 HANDLERS: dict[type[Any], Any] = {
     PurchaseRecorded: on_purchase,
     PurchaseDeleted: on_purchase_deleted,
+    InteractionRecorded: on_interaction,
+    InteractionCorrected: on_correction,
     CustomerCreated: on_creation,
     CustomerChanged: on_change,
     CustomersChanged: on_bulk_change,
     CustomerDeleted: on_deletion,
     PurchasesImported: on_bulk,
+    InteractionsRecorded: on_bulk,
     CustomersCreated: on_bulk,
     ImportCompleted: on_import,
 }

@@ -6,7 +6,7 @@ when asked, with `as_of_day` as a parameter, so that the passing of time rewrite
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, DateTime, FromClause, Integer, Numeric, ca
 from sqlalchemy.types import TypeEngine
 
 from app.core.bounds import plain_decimal
+from app.interactions.summary import SUMMARY as INTERACTIONS
 
 Freshness = Literal["event", "clock", "population"]
 Unit = Literal["count", "money", "days", "ratio", "instant"]
@@ -50,16 +51,17 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Changes when a fact becomes older than the window; `first_at` is the stored instant of its oldest fact."""
+    """Changes when a fact becomes older than `length`; `first_at` is the stored instant of the window's oldest."""
 
     first_at: str
+    length: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
     """A metric's name, unit, what makes it change, and its SQL.
 
-    `population` names breakpoints it needs; `turns` says how time changes it, if it does.
+    `population` names breakpoints it needs; `turns` says how time changes it, if it does; `facts` whose facts it is of.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Metric:
     expression: Callable[[Source], ColumnElement[Any]]
     population: tuple[str, ...] = ()
     turns: Age | Ratio | Window | None = None
+    facts: str = "purchases"
 
 
 def _stored(name: str) -> Callable[[Source], ColumnElement[Any]]:
@@ -112,9 +115,18 @@ def _distinct_categories(source: Source) -> ColumnElement[Any]:
     return case((source.row.c.frequency > 0, func.cardinality(source.row.c.categories)))
 
 
+def _share_of_interactions(about: str) -> Callable[[Source], ColumnElement[Any]]:
+    def share(source: Source) -> ColumnElement[Any]:
+        row = source.row.c
+        return cast(cast(row[about], Numeric) / func.nullif(row.interactions, 0), _QUOTIENT)
+
+    return share
+
+
 _SINCE_LAST, _SINCE_FIRST = Age("last_purchase_on"), Age("first_purchase_on")
 _IN_GAPS = Ratio("recency_days", "mean_gap_days")
-_YEAR = Window("window_first_at")
+_YEAR = Window("window_first_at", timedelta(days=365))
+_OF_LATE = Window(INTERACTIONS.window_first_at, INTERACTIONS.window)
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -139,6 +151,39 @@ METRICS: dict[str, Metric] = {
         Metric("refund_rate", "ratio", "event", "share of purchases given back", _refund_rate),
         Metric("mean_gap_days", "days", "population", "usual days between purchases", _mean_gap, (MEDIAN_GAP,)),
         Metric("gap_ratio", "ratio", "clock", "silence, in usual gaps", _gap_ratio, (MEDIAN_GAP,), _IN_GAPS),
+        Metric(
+            "interactions_90d",
+            "count",
+            "clock",
+            "interactions in 90 days",
+            _stored("interactions_90d"),
+            turns=_OF_LATE,
+            facts=INTERACTIONS.name,
+        ),
+        Metric(
+            "last_interaction_at",
+            "instant",
+            "event",
+            "last interaction",
+            _stored("last_interaction_at"),
+            facts=INTERACTIONS.name,
+        ),
+        Metric(
+            "product_share",
+            "ratio",
+            "event",
+            "share of interactions about products",
+            _share_of_interactions("product_interactions"),
+            facts=INTERACTIONS.name,
+        ),
+        Metric(
+            "service_share",
+            "ratio",
+            "event",
+            "share of interactions about service",
+            _share_of_interactions("service_interactions"),
+            facts=INTERACTIONS.name,
+        ),
         Metric(
             "probability_alive", "ratio", "population", "probability of not having left", _stored("probability_alive")
         ),

@@ -30,6 +30,13 @@ from app.core.db import metadata
 
 _PURCHASES = {"from": "purchases"}
 """Marks the columns that are measured from a customer's purchases."""
+_INTERACTIONS = {"from": "interactions"}
+"""Likewise; each package's summary names its own (see `summaries`)."""
+
+
+def _count_of(name: str, source: dict[str, str], comment: str | None = None) -> Column[int]:
+    return Column(name, Integer, nullable=False, server_default="0", comment=comment, info=source)
+
 
 customer_metrics = Table(
     "customer_metrics",
@@ -58,9 +65,18 @@ customer_metrics = Table(
         comment="the earliest purchase or refund within 365 days",
         info=_PURCHASES,
     ),
+    _count_of("interactions", _INTERACTIONS),
+    _count_of("product_interactions", _INTERACTIONS, "those about a product"),
+    _count_of("service_interactions", _INTERACTIONS, "those about a service"),
+    _count_of("interactions_90d", _INTERACTIONS),
+    Column("last_interaction_at", DateTime(timezone=True), info=_INTERACTIONS),
     Column(
-        "next_fact_at", DateTime(timezone=True), comment="when the next recorded purchase or refund begins to count"
+        "interactions_first_at",
+        DateTime(timezone=True),
+        comment="the earliest interaction within 90 days",
+        info=_INTERACTIONS,
     ),
+    Column("next_fact_at", DateTime(timezone=True), comment="when the next recorded fact begins to count"),
     Column("probability_alive", Numeric(12, 8), comment="0 to 1, by the prediction model in force"),
     Column("expected_purchases_365d", Numeric(20, 6)),
     Column("predicted_value_365d", Numeric(20, 4)),

@@ -20,6 +20,8 @@ from sqlalchemy import (
     FromClause,
     Integer,
     Interval,
+    Subquery,
+    Text,
     and_,
     any_,
     bindparam,
@@ -37,9 +39,12 @@ from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from app.classification import summaries
 from app.classification.models import customer_metrics, dirty_customer
+from app.classification.summaries import SUMMARIES
 from app.core.db import Prepared, WriteSession
 from app.customers.queries import customer_ids_between
+from app.customers.summaries import Summary
 from app.purchases.categories import NONE, categories_bought, categories_with
 from app.purchases.queries import counts, first_after, has_entered, purchase_totals, purchase_totals_since
 
@@ -59,6 +64,7 @@ PURCHASE_ID = bindparam("purchase_id", type_=UuidType)
 AFTER = bindparam("after", type_=UuidType)
 UP_TO = bindparam("up_to", type_=UuidType)
 CATEGORIES = bindparam("categories", type_=Boolean)
+CHANGED = bindparam("changed", type_=ARRAY(Text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +94,13 @@ def among(column: ColumnElement[Any], rows: CTE) -> ColumnElement[bool]:
     return column == any_(cast(whose, ARRAY(UuidType)))
 
 
-_MEASURES = [c.name for c in customer_metrics.columns if c.info.get("from") == "purchases"]
-# How `_move_on` keeps each of them: by adding, or by the lesser or the greater.
+_PURCHASES = [c.name for c in customer_metrics.columns if c.info.get("from") == "purchases"]
+_MEASURES = [*_PURCHASES, *summaries.measured_columns()]
+# How `_move_on` keeps each of those from purchases: by adding, or by the lesser or the greater.
 _SUMS = ("frequency", "monetary", "refunded", "frequency_365d", "monetary_365d", "purchase_days")
 _FIRSTS = ("first_purchase_at", "first_purchase_on")
 _LASTS = ("last_purchase_at", "last_purchase_on")
-assert {*_SUMS, *_FIRSTS, *_LASTS, "window_first_at"} == {*_MEASURES}
+assert {*_SUMS, *_FIRSTS, *_LASTS, "window_first_at"} == {*_PURCHASES}
 
 
 def _fresh(*, ranged: bool, categories: bool) -> CTE:
@@ -102,15 +109,24 @@ def _fresh(*, ranged: bool, categories: bool) -> CTE:
     who = ids.subquery("who")
     in_scope = partial(within, ranged=ranged)
     totals = purchase_totals(AS_OF, WINDOW_FROM, in_scope).subquery("totals")
-    columns = [
-        (func.coalesce(totals.c[name], 0) if name in _SUMS else totals.c[name]).label(name) for name in _MEASURES
+    columns: list[ColumnElement[Any]] = [
+        (func.coalesce(totals.c[name], 0) if name in _SUMS else totals.c[name]).label(name) for name in _PURCHASES
     ]
     rows: FromClause = who.outerjoin(totals, totals.c.customer_id == who.c.id)
+    for summary in SUMMARIES:
+        found = summaries.totals_of(summary, AS_OF, in_scope)
+        rows = rows.outerjoin(found, found.c.customer_id == who.c.id)
+        columns += [summaries.read(column, found) for column in summaries.columns_of(summary)]
     if categories:
         bought = categories_bought(AS_OF, in_scope).subquery("bought_categories")
         rows = rows.outerjoin(bought, bought.c.customer_id == who.c.id)
         columns.append(func.coalesce(bought.c.categories, NONE).label("categories"))
     return select(who.c.id.label("customer_id"), *columns).select_from(rows).cte("fresh")
+
+
+def next_fact(customer_id: ColumnElement[Any]) -> ColumnElement[Any]:
+    """When the customer's next recorded fact begins to count, after `as_of`; NULL without one."""
+    return func.least(first_after(customer_id, AS_OF), *summaries.first_after(customer_id, AS_OF))
 
 
 @lru_cache
@@ -124,7 +140,7 @@ def _refresh_some() -> Prepared:
     bought = categories_with(NONE, fresh.c.customer_id, counts(AS_OF))
     categories = case((or_(CATEGORIES, old.c.categories.is_not(None)), bought), (fresh.c.frequency == 0, NONE))
     measured = [*_MEASURES, "categories", "next_fact_at", "as_of"]
-    rows = select(fresh, categories, first_after(fresh.c.customer_id, AS_OF), AS_OF).select_from(
+    rows = select(fresh, categories, next_fact(fresh.c.customer_id), AS_OF).select_from(
         fresh.outerjoin(old, and_(old.c.customer_id == fresh.c.customer_id, within(old.c.customer_id, ranged=False)))
     )
     statement = upsert(customer_metrics).from_select(["customer_id", *measured], rows)
@@ -150,7 +166,12 @@ def _move_on() -> Prepared:
     A range refresh may write the row between this statement's snapshot and its update; the revision tells.
     """
     stored = (
-        select(customer_metrics.c.customer_id, customer_metrics.c.as_of, customer_metrics.c.revision)
+        select(
+            customer_metrics.c.customer_id,
+            customer_metrics.c.as_of,
+            customer_metrics.c.revision,
+            *(_has_turned(each, customer_metrics).label(_turned(each)) for each in SUMMARIES),
+        )
         .where(
             within(customer_metrics.c.customer_id, ranged=False),
             customer_metrics.c.as_of <= AS_OF,
@@ -158,32 +179,61 @@ def _move_on() -> Prepared:
         )
         .cte("stored")
     )
-    change = purchase_totals_since(stored, PURCHASE_ID, AS_OF, literal(WINDOW, Interval)).subquery("change")
-    old, new = customer_metrics.c, change.c
+    moved, summed = _moved(stored)
+    old, new = customer_metrics.c, moved.c
     return Prepared(
         update(customer_metrics)
         .values(
             {name: old[name] + new[name] for name in _SUMS}
             | {name: func.least(old[name], new[name]) for name in _FIRSTS}
             | {name: func.greatest(old[name], new[name]) for name in _LASTS}
+            | {name: case((new[turned], new[name]), else_=old[name]) for name, turned in summed.items()}
             | {
                 "window_first_at": first_after(old.customer_id, AS_OF - literal(WINDOW, Interval), AS_OF),
-                "categories": case((old.categories.is_not(None), _categories_since(stored))),
-                "next_fact_at": first_after(old.customer_id, AS_OF),
+                "categories": case((old.categories.is_not(None), _categories_since(moved))),
+                "next_fact_at": next_fact(old.customer_id),
                 "as_of": AS_OF,
                 "revision": old.revision + 1,
             }
         )
-        .where(
-            old.customer_id == stored.c.customer_id,
-            old.revision == stored.c.revision,
-            old.customer_id == new.customer_id,
-        )
+        .where(old.customer_id == moved.c.customer_id, old.revision == moved.c.revision)
         .returning(old.customer_id, _breakpoints_stay())
     )
 
 
-def _categories_since(stored: CTE) -> ColumnElement[Any]:
+def _turned(summary: Summary) -> str:
+    return f"{summary.name}_turned"
+
+
+def _has_turned(summary: Summary, row: FromClause) -> ColumnElement[bool]:
+    """Whether a summary has to be made anew: its facts changed, one has left its window, or one has begun to count."""
+    return func.coalesce(
+        or_(
+            literal(summary.name, Text) == any_(CHANGED),
+            row.c[summary.window_first_at] + literal(summary.window, Interval) <= AS_OF,
+            summary.first_after(row.c.customer_id, row.c.as_of) <= AS_OF,
+        ),
+        literal(False),
+    )
+
+
+def _moved(stored: CTE) -> tuple[Subquery, dict[str, str]]:
+    """What purchases add to the rows `stored`, and the summaries that turned; by which flag each column did."""
+    change = purchase_totals_since(stored, PURCHASE_ID, AS_OF, literal(WINDOW, Interval)).subquery("change")
+    rows: FromClause = stored.join(change, change.c.customer_id == stored.c.customer_id)
+    columns: list[ColumnElement[Any]] = [each for each in change.c if each.name != "customer_id"]
+    summed: dict[str, str] = {}
+    for summary in SUMMARIES:
+        turned = select(stored.c.customer_id).where(stored.c[_turned(summary)]).cte(_turned(summary))
+        found = summaries.totals_of(summary, AS_OF, partial(among, rows=turned))
+        rows = rows.outerjoin(found, found.c.customer_id == stored.c.customer_id)
+        kept = summaries.columns_of(summary)
+        columns += [summaries.read(column, found) for column in kept]
+        summed |= {column.name: _turned(summary) for column in kept}
+    return select(stored, *columns).select_from(rows).subquery("moved"), summed
+
+
+def _categories_since(stored: FromClause) -> ColumnElement[Any]:
     old = customer_metrics.c
     return categories_with(old.categories, old.customer_id, has_entered(stored.c.as_of, PURCHASE_ID, AS_OF))
 
@@ -258,18 +308,28 @@ async def refresh_metrics(session: WriteSession, scope: Scope, *, as_of: datetim
 
 async def follow_purchase(session: WriteSession, customer_id: UUID, purchase_id: UUID, *, as_of: datetime) -> None:
     """Bring the stored metrics of a customer, who must be held, up to this new purchase, as of an instant."""
-    await _follow(session, [customer_id], purchase_id, as_of=as_of)
+    await _follow(session, [customer_id], as_of=as_of, purchase_id=purchase_id)
+
+
+async def follow_facts(session: WriteSession, customer_id: UUID, summary: Summary, *, as_of: datetime) -> None:
+    """Bring the stored metrics of a customer, who must be held, up to what this summary's facts are now."""
+    await _follow(session, [customer_id], as_of=as_of, changed=[summary.name])
 
 
 async def follow_time(session: WriteSession, customer_ids: Sequence[UUID], *, as_of: datetime) -> None:
     """Bring the stored metrics of customers, who must be held, up to an instant: nothing but time has passed."""
-    await _follow(session, customer_ids, None, as_of=as_of)
+    await _follow(session, customer_ids, as_of=as_of)
 
 
 async def _follow(
-    session: WriteSession, customer_ids: Sequence[UUID], purchase_id: UUID | None, *, as_of: datetime
+    session: WriteSession,
+    customer_ids: Sequence[UUID],
+    *,
+    as_of: datetime,
+    purchase_id: UUID | None = None,
+    changed: Sequence[str] = (),
 ) -> None:
-    params = {"ids": list(customer_ids), "purchase_id": purchase_id, "as_of": as_of}
+    params = {"ids": list(customer_ids), "purchase_id": purchase_id, "changed": list(changed), "as_of": as_of}
     moved_on = {row["customer_id"] for row in await session.all(_move_on(), params)}
     if rest := [each for each in customer_ids if each not in moved_on]:
         await refresh_metrics(session, rest, as_of=as_of)

@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, array
 
 from app.classification.compile import Threshold
 from app.classification.metrics import METRICS, Age, Metric, Ratio, Window
-from app.classification.refresh import AS_OF, AS_OF_DAY, WINDOW
+from app.classification.refresh import AS_OF, AS_OF_DAY
 from app.core import clock
 
 LONGEST = 200_000
@@ -82,10 +82,15 @@ def _day_of_ratio(
     return begun + cast(func.least(ahead, LONGEST), Integer)
 
 
+def windows_of(names: Sequence[str]) -> list[Window]:
+    """The windows by which these metrics count, each once."""
+    found = {turns for name in names if isinstance(turns := METRICS[name].turns, Window)}
+    return sorted(found, key=lambda each: each.first_at)
+
+
 def next_instant(day: ColumnElement[Any], rows: FromClause, names: Sequence[str]) -> ColumnElement[Any]:
     """The beginning of that day, or earlier: when a window of the metrics `names` loses a fact or a fact begins."""
     begins = func.timezone(str(clock.business_zone()), cast(day, DateTime))
-    windows = {turns.first_at for name in names if isinstance(turns := METRICS[name].turns, Window)}
-    exits = [rows.c[first_at] + literal(WINDOW, Interval) for first_at in sorted(windows)]
+    exits = [rows.c[each.first_at] + literal(each.length, Interval) for each in windows_of(names)]
     entry = case((rows.c.next_fact_at > AS_OF, rows.c.next_fact_at))
     return cast(func.least(begins, entry, *exits), DateTime(timezone=True))

@@ -46,7 +46,7 @@ _DATES = ("first_purchase_on", "last_purchase_on")
 _EXIT = "exit:"
 _ARGUMENTS = 90
 """PostgreSQL's functions take a hundred at most."""
-_INSTANTS = ("window_first_at", "next_fact_at", "next_review_at")
+_INSTANTS = ("next_fact_at", "next_review_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +200,8 @@ def _measured(schemes: Sequence["Scheme"], read: Sequence["Scheme"], limits: Edg
     row, record = customer_metrics.alias("m"), customer.alias("record")
     columns: dict[str, ColumnElement[Any]] = {name: row.c[name] for name in (*_DATES, *_INSTANTS)}
     columns["decided_before"] = row.c.decided
+    for window in reviews.windows_of([name for each in read for name in each.document.metrics]):
+        columns[window.first_at] = row.c[window.first_at]
     for each in read:
         source = Source(row, AS_OF_DAY, limits.of(each))
         stored = StoredRow(source, FactSource(row.c.customer_id, record, AS_OF, each.key))

@@ -54,7 +54,8 @@ interaction = Table(
         unique=True,
         postgresql_where=text("reference IS NOT NULL"),
     ),
-    Index("ix_interaction_customer_occurred_at", "customer_id", "occurred_at", "id"),
+    # Covers what a customer's interactions are summed up from.
+    Index("ix_interaction_of_customer", "customer_id", "occurred_at", "id", postgresql_include=["matter"]),
     Index("ix_interaction_occurred_at", "occurred_at", "customer_id", "id"),
 )
 

@@ -16,7 +16,7 @@ from app.core.db import Database
 from app.customers.models import customer
 
 TODAY = date(2020, 6, 30)
-NOTHING = {"frequency": 0, "monetary": 0, "refunded": 0, "frequency_365d": 0, "monetary_365d": 0, "purchase_days": 0}
+NOTHING = {each.name: 0 for each in customer_metrics.columns if "from" in each.info and not each.nullable}
 
 
 def measured(*, recency: int | None = None, tenure: int | None = None, **metrics: Any) -> dict[str, Any]:

@@ -74,7 +74,8 @@ async def a_population(admin: httpx.AsyncClient, run_jobs: RunJobs) -> None:
 STANDING = """
 SELECT k.customer_id, k.scheme, k.class, k.score, m.frequency, m.monetary, m.refunded, m.frequency_365d,
        m.monetary_365d, m.first_purchase_at, m.last_purchase_at, m.first_purchase_on, m.last_purchase_on,
-       m.purchase_days, m.window_first_at
+       m.purchase_days, m.window_first_at, m.interactions, m.product_interactions, m.service_interactions,
+       m.interactions_90d, m.last_interaction_at, m.interactions_first_at
 FROM customer_class k JOIN customer_metrics m USING (customer_id) WHERE {} ORDER BY k.customer_id, k.scheme
 """
 CHANGES = "SELECT id FROM class_change WHERE {} ORDER BY id"
@@ -107,13 +108,27 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class Talk:
+    """An interaction, or a correction of the customer's latest: recorded one by one, or in a batch."""
+
+    how: Literal["record", "batch", "correct"]
+    who: int
+    hours_ago: int
+    matter: str | None
+
+    @property
+    def said(self) -> dict[str, Any]:
+        return {"occurred_at": Fact("record", self.who, self.hours_ago, "1").at, "matter": self.matter}
+
+
+@dataclass(frozen=True)
 class Clock:
     """The business clock is put forward, or back."""
 
     days: int
 
 
-Step = Fact | Clock | Literal["measure everybody", "settle"]
+Step = Fact | Talk | Clock | Literal["measure everybody", "settle"]
 TWO = ("c", "d")
 HOURS = st.sampled_from([-20, -3, 1, 2, 72, 364 * 24, 366 * 24]) | st.integers(0, 800).map(lambda days: days * 24)
 MONEY = st.decimals(min_value="0.01", max_value="999.99", places=2).map(str)
@@ -125,9 +140,18 @@ FACT = st.builds(
     MONEY | MONEY.map("-{}".format),
     st.integers(0, 5),
 )
+TALK = st.builds(
+    Talk,
+    st.sampled_from(["record", "record", "batch", "correct"]),
+    st.integers(0, 1),
+    HOURS | st.sampled_from([89 * 24, 90 * 24, 91 * 24]),
+    st.sampled_from([None, "product", "service"]),
+)
 STEP = st.one_of(
     FACT,
     FACT,
+    TALK,
+    TALK,
     st.sampled_from([-40, -1, 1, 2, 30, 364, 366, 500]).map(Clock),
     st.sampled_from(["measure everybody", "settle"]),
 )
@@ -153,6 +177,11 @@ EVERYBODY = refresh.Range(refresh.NOBODY, UUID(int=2**128 - 1))
 @example([Fact("import", 0, 72, "10"), "settle", Fact("import", 0, 96, "10"), "measure everybody"])
 @example([Fact("record", 0, 72, "10"), Clock(-40), Fact("record", 0, 72, "10")])
 @example([Fact("record", 0, -20, "10"), Clock(2), "measure everybody", Fact("record", 0, 72, "10")])
+@example([Talk("record", 0, 89 * 24, "service"), Clock(2)])  # leaves its window
+@example([Talk("record", 0, -20, "product"), Clock(2)])  # enters
+@example([Talk("record", 0, 1, None), Fact("record", 0, 2, "5"), Talk("correct", 0, 91 * 24, "service")])
+@example([Fact("record", 0, 2, "5"), Talk("batch", 0, 1, "service"), Talk("record", 0, 3, "service")])
+@example([Talk("record", 0, 1, "service"), "measure everybody", Talk("batch", 0, -20, "product"), "settle", Clock(1)])
 async def test_inline_classes_equal_a_full_recalculation(
     admin: httpx.AsyncClient,
     run_jobs: RunJobs,
@@ -175,6 +204,8 @@ async def test_inline_classes_equal_a_full_recalculation(
                 row = f"{refs[step.who]},{step.at},{step.amount},o-{step.order}"
                 await send(admin, f"customer_ref,occurred_at,amount,order_ref\n{row}")
                 await Worker(database, imports.JOBS, [], concurrency=1).drain()  # its recalculation is still to come
+            case Talk():
+                await talk(admin, customers[step.who], step)
             case Clock():
                 day += timedelta(days=step.days)
                 today(day)
@@ -191,6 +222,18 @@ async def test_inline_classes_equal_a_full_recalculation(
     assert await rows_of(database, STANDING.format(theirs)) == inline
     assert await rows_of(database, CHANGES.format(theirs)) == changes
     assert await rows_of(database, LAST_CHANGES.format(theirs)) == [row[:3] for row in inline]
+
+
+async def talk(admin: httpx.AsyncClient, customer: str, said: Talk) -> None:
+    body, path = {"kind": "call", **said.said}, f"/v1/customers/{customer}/interactions"
+    latest = (await admin.get(path)).json()["items"]
+    if said.how == "batch":
+        answer = await admin.post("/v1/interactions/batch", json={"interactions": [{**body, "customer_id": customer}]})
+    elif said.how == "correct" and latest:
+        answer = await admin.patch(f"{path}/{latest[0]['id']}", json=body)
+    else:
+        answer = await admin.post(path, json=body)
+    assert answer.is_success, answer.text
 
 
 async def record(admin: httpx.AsyncClient, customer: str, fact: Fact, order_ref: str) -> None:

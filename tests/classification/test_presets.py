@@ -36,9 +36,33 @@ async def test_behaviour(
     assert await decide(database, document(PRESETS["behaviour"]), [row]) == [(expected, None)]
 
 
-async def test_need_is_known_of_whoever_has_bought(database: Database) -> None:
-    rows = [measured(), measured(frequency=1, recency=1)]
-    assert await decide(database, document(PRESETS["need"]), rows) == [("unknown", None), ("product", None)]
+@pytest.mark.parametrize(
+    ("purchases", "about_product", "about_service", "in_all", "expected"),
+    [
+        (0, 0, 0, 0, "unknown"),
+        (1, 0, 0, 0, "product"),
+        (0, 0, 0, 9, "unknown"),
+        (0, 1, 0, 4, "product"),
+        (0, 1, 0, 5, "unknown"),
+        (0, 0, 1, 4, "service"),
+        (0, 0, 1, 5, "unknown"),
+        (1, 0, 1, 4, "mixed"),
+        (1, 0, 1, 5, "product"),
+        (0, 1, 1, 4, "mixed"),
+        (0, 1, 3, 5, "service"),
+    ],
+)
+async def test_need_is_told_from_interactions_and_purchases(
+    database: Database, purchases: int, about_product: int, about_service: int, in_all: int, expected: str
+) -> None:
+    row = measured(
+        frequency=purchases,
+        recency=1 if purchases else None,
+        interactions=in_all,
+        product_interactions=about_product,
+        service_interactions=about_service,
+    )
+    assert await decide(database, document(PRESETS["need"]), [row]) == [(expected, None)]
 
 
 async def test_value_has_its_thresholds_at_70_and_40(database: Database) -> None:

@@ -143,6 +143,7 @@ TITLES = {
     "gap_ratio": "未购买时长与平均间隔之比",
     "interactions_90d": "近90天互动次数",
     "last_interaction_at": "最近互动日期",
+    "product_share": "产品类互动占比",
     "service_share": "服务类互动占比",
     "csat": "最近一次满意度评分",
     "nps_score": "最近一次推荐意愿评分",
@@ -174,7 +175,10 @@ _PROPERTIES = {
     "quantity": "数量",
 }
 _EVENTS = {"purchase": "购买", "refund": "退款"}
-_COUNTED = {"frequency": "次", "frequency_365d": "次", "recency_days": "天", "tenure_days": "天", "mean_gap_days": "天"}
+_COUNTED = {
+    **dict.fromkeys(("frequency", "frequency_365d", "interactions_90d"), "次"),
+    **dict.fromkeys(("recency_days", "tenure_days", "mean_gap_days"), "天"),
+}
 
 
 class Chinese(Words):

@@ -19,6 +19,7 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     DateTime,
+    FromClause,
     Integer,
     Interval,
     Numeric,
@@ -41,32 +42,42 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, array
 
+from app.classification import summaries
 from app.classification.compile import MeasuredRow, StoredRow, expression, points_of, thresholds
 from app.classification.definitions import Document, Fact, ScoreDocument
 from app.classification.explanation.asking import Asked, asked
 from app.classification.facts import FactSource
 from app.classification.metrics import METRICS, Age, Ratio, Source, Window
 from app.classification.models import breakpoints, customer_metrics
-from app.classification.refresh import AS_OF, AS_OF_DAY, CUSTOMER_ID, WINDOW, WINDOW_FROM
+from app.classification.refresh import AS_OF, AS_OF_DAY, CUSTOMER_ID, WINDOW, WINDOW_FROM, next_fact
 from app.classification.reviews import LONGEST, ROUNDING
 from app.classification.schemes import document_adapter
+from app.classification.summaries import SUMMARIES
 from app.core import clock
 from app.core.db import Prepared
 from app.core.predicates import HasEvents
 from app.customers.models import customer
+from app.customers.summaries import Summary
 from app.purchases.counting import conditions_of
 from app.purchases.models import purchase
-from app.purchases.queries import first_after, purchase_totals
+from app.purchases.queries import purchase_totals
 
 AHEAD = timedelta(days=5 * 365)
 MOST = 2_000
 MOST_WITH_EVENTS = 100
 """Instants looked at; where events are counted, each costs a look at the customer's purchases."""
 
+_OLDEST = sorted({each.turns.first_at for each in METRICS.values() if isinstance(each.turns, Window)})
+"""The oldest fact of each window."""
 FIT = bindparam("fit_id", type_=Uuid)
 PAST = bindparam("past", type_=Boolean)
 _INSTANT = DateTime(timezone=True)
-_WINDOWED = {"frequency_365d": "orders", "monetary_365d": "money"}
+_WINDOWED: dict[str, type[Any]] = {
+    "frequency_365d": Integer,
+    "monetary_365d": Numeric,
+    **{each.windowed: Integer for each in SUMMARIES},
+}
+"""Metrics that a window takes facts from, and as what its losses are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +132,24 @@ def _stored_base() -> CTE:
 def _measured_base() -> CTE:
     """The metrics of the facts up to the instant; what a prediction wrote stands as it is."""
     m = customer_metrics.c
-    totals = purchase_totals(AS_OF, WINDOW_FROM, lambda customer_id: customer_id == CUSTOMER_ID).subquery("totals")
+
+    def theirs(customer_id: ColumnElement[Any]) -> ColumnElement[bool]:
+        return customer_id == CUSTOMER_ID
+
+    totals = {"purchases": purchase_totals(AS_OF, WINDOW_FROM, theirs).subquery("totals")}
+    totals |= {each.name: summaries.totals_of(each, AS_OF, theirs) for each in SUMMARIES}
     columns: list[ColumnElement[Any]] = []
     for each in customer_metrics.columns:
-        if each.info.get("from") == "purchases" and each.name in totals.c:
-            found = totals.c[each.name]
-            columns.append(cast(found if each.nullable else func.coalesce(found, 0), each.type).label(each.name))
+        source = each.info.get("from")
+        if source in totals:
+            columns.append(summaries.read(each, totals[source]))
         elif each.name == "next_fact_at":
-            columns.append(case((PAST, null()), else_=first_after(CUSTOMER_ID, AS_OF)).label(each.name))
+            columns.append(case((PAST, null()), else_=next_fact(CUSTOMER_ID)).label(each.name))
         else:
             columns.append(each)
-    known = customer_metrics.outerjoin(totals, totals.c.customer_id == m.customer_id)
+    known: FromClause = customer_metrics
+    for found in totals.values():
+        known = known.outerjoin(found, found.c.customer_id == m.customer_id)
     return select(*columns).select_from(known).where(m.customer_id == CUSTOMER_ID).cte("base")
 
 
@@ -139,11 +157,12 @@ def _measured_base() -> CTE:
 
 
 def _moments(document: Document, base: CTE, limits: CTE, zone: str) -> CTE:
-    """The instant asked for and those ahead, with what the yearly window has lost by then."""
+    """The instant asked for and those ahead, with what the windows have lost by then."""
     within_events = [fact.events for fact in document.facts if fact.kind == "events" and fact.events.within_days]
     sources = list(_days(document, base, limits, zone))
-    if any(isinstance(METRICS[name].turns, Window) for name in document.metrics):
-        sources.append(_window_exits())
+    if {"frequency_365d", "monetary_365d"} & set(document.metrics):
+        sources.append(_purchase_exits())
+    sources += [_exits_of(each) for each in SUMMARIES if each.windowed in document.metrics]
     sources += [_event_exits(leaf) for leaf in within_events]
     if document.schemes_used:
         sources.append(select(_used().c.at, *_nothing()))
@@ -153,7 +172,7 @@ def _moments(document: Document, base: CTE, limits: CTE, zone: str) -> CTE:
     each = union_all(*sources).subquery("candidate")
     ends = select(case((base.c.next_fact_at > AS_OF, base.c.next_fact_at))).scalar_subquery()
     ahead = (
-        select(each.c.at, func.sum(each.c.orders).label("orders"), func.sum(each.c.money).label("money"))
+        select(each.c.at, *(func.sum(each.c[name]).label(name) for name in _WINDOWED))
         .where(
             each.c.at > AS_OF,
             each.c.at <= AS_OF + literal(AHEAD, Interval),
@@ -165,8 +184,7 @@ def _moments(document: Document, base: CTE, limits: CTE, zone: str) -> CTE:
         .subquery("ahead")
     )
     lost = [
-        func.sum(ahead.c[name]).over(order_by=ahead.c.at).cast(kind).label(name)
-        for name, kind in (("orders", Integer), ("money", Numeric))
+        func.sum(ahead.c[name]).over(order_by=ahead.c.at).cast(kind).label(name) for name, kind in _WINDOWED.items()
     ]
     day = cast(func.timezone(zone, ahead.c.at), Date)
     return union_all(base_moment, select(ahead.c.at, day, *lost)).cte("moment")
@@ -196,21 +214,34 @@ def _days(document: Document, base: CTE, limits: CTE, zone: str) -> Iterator[Sel
         )
 
 
-def _nothing() -> tuple[ColumnElement[Any], ...]:
-    """A day on which the window loses nothing."""
-    return cast(literal_column("0"), Integer).label("orders"), cast(literal_column("0"), Numeric).label("money")
+def _nothing(**lost: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """What the windows lose at an instant: nothing but what is named."""
+    return [cast(lost.get(name, literal_column("0")), kind).label(name) for name, kind in _WINDOWED.items()]
 
 
-def _window_exits() -> Select[Any]:
+def _purchase_exits() -> Select[Any]:
     p = purchase.c
+    orders, money = func.count().filter(p.base_amount >= 0), func.sum(p.base_amount)
     return (
         select(
             (p.occurred_at + literal(WINDOW, Interval)).label("at"),
-            cast(func.count().filter(p.base_amount >= 0), Integer).label("orders"),
-            func.sum(p.base_amount).label("money"),
+            *_nothing(frequency_365d=orders, monetary_365d=money),
         )
         .where(p.customer_id == CUSTOMER_ID, p.occurred_at > AS_OF - literal(WINDOW, Interval), p.occurred_at <= AS_OF)
         .group_by(p.occurred_at)
+    )
+
+
+def _exits_of(summary: Summary) -> Select[Any]:
+    window, fact = literal(summary.window, Interval), summary.windowed_facts.subquery("fact").c
+    return (
+        select((fact.occurred_at + window).label("at"), *_nothing(**{summary.windowed: func.count()}))
+        .where(
+            fact.customer_id == CUSTOMER_ID,
+            fact.occurred_at > AS_OF - window,
+            fact.occurred_at <= AS_OF,
+        )
+        .group_by(fact.occurred_at)
     )
 
 
@@ -245,9 +276,7 @@ def _used() -> Any:
 def _rows(key: str, document: Document, base: CTE, limits: CTE, moments: CTE) -> Any:
     """At each instant the metrics and facts that the document reads, each computed once."""
     lost = moments.c
-    columns = [
-        (each - lost[_WINDOWED[each.name]]).label(each.name) if each.name in _WINDOWED else each for each in base.c
-    ]
+    columns = [(each - lost[each.name]).label(each.name) if each.name in _WINDOWED else each for each in base.c]
     m = select(lost.at.label("moment_at"), lost.day.label("moment_day"), *columns).select_from(
         moments.join(base, literal(True))
     )
@@ -257,7 +286,7 @@ def _rows(key: str, document: Document, base: CTE, limits: CTE, moments: CTE) ->
     read = [stored.metric(name).label(f"metric_{name}") for name in document.metrics]
     read += [_fact(fact, facts, at).label(f"fact_{n}") for n, fact in enumerate(document.facts)]
     return (
-        select(at.c.moment_at, at.c.window_first_at, *read)
+        select(at.c.moment_at, *(at.c[name] for name in _OLDEST), *read)
         .select_from(at.join(limits, literal(True)).outerjoin(customer, customer.c.id == at.c.customer_id))
         .offset(0)
         .subquery("rows")
@@ -279,7 +308,7 @@ def _answers(document: Document, row: MeasuredRow, rows: Any, limits: CTE, compa
     judged = (
         select(
             rows.c.moment_at.label("at"),
-            rows.c.window_first_at,
+            *(rows.c[name] for name in _OLDEST),
             cast(case((fitted, decided.class_name)), Text).label("decided"),
             cast(null() if decided.score is None else decided.score, Integer).label("score"),
             _together([rows.c[f"metric_{name}"] for name in document.metrics], Text).label("inputs"),

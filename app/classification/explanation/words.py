@@ -150,7 +150,8 @@ class Words(ABC):
         said = self.say("judged", title=title, value=value, target=target, asks=asks, met=met)
         if each.turns_on is None:
             return said
-        unless = self.say("unless_bought" if each.content else "unless_changed")
+        is_bought = each.content and METRICS.get(each.asked.name, METRICS["frequency"]).facts == "purchases"
+        unless = self.say("unless_bought" if is_bought else "unless_changed")
         return self.say("space").join([said, self.say("turns", day=each.turns_on, unless=unless)])
 
     def opening(self, text: str) -> str:
