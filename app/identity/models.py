@@ -41,6 +41,7 @@ role = Table(
     Column("permissions", JSONB, nullable=False, comment="permission name to scope"),
     Column("preset", Boolean, nullable=False, server_default=text("false")),
     Column("edited", Boolean, nullable=False, server_default=text("false"), comment="seeding leaves an edited preset"),
+    Column("seeded", JSONB, comment="a preset's permissions as they were last seeded"),
     Column("version", Integer, nullable=False, server_default="1"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),

@@ -44,3 +44,14 @@ def beyond(actor: Actor, permissions: Mapping[str, Scope], *, unit_id: UUID | No
 def beyond_everywhere(actor: Actor, permissions: Mapping[str, Scope]) -> list[str]:
     """The permissions that the actor may not put into a role."""
     return sorted(name for name, scope in permissions.items() if not may_grant_everywhere(actor, name, scope))
+
+
+def brought_up_to_date(held: Mapping[str, str], seeded: Mapping[str, str], preset: Mapping[str, str]) -> dict[str, str]:
+    """What a preset role holds after seeding: the preset's word wherever nobody decided otherwise.
+
+    A permission that is held (or not) as it was last seeded follows the preset; one that an administrator added, took
+    away or gave another scope stays as it is.
+    """
+    new = {name: scope for name, scope in preset.items() if held.get(name) == seeded.get(name)}
+    decided = {name: scope for name, scope in held.items() if scope != seeded.get(name)}
+    return new | decided

@@ -1,9 +1,11 @@
 """What must be there before anyone can log in: the preset roles, a root unit, a first administrator."""
 
 import secrets
+from typing import Any
 
-from sqlalchemy import and_, func, insert, not_, select
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.sql.base import Executable
 
 from app.core import audit, invalidation
 from app.core.db import WriteSession
@@ -12,6 +14,7 @@ from app.identity.actor import SYSTEM
 from app.identity.models import org_unit, role, user_account
 from app.identity.presets import PRESET_ROLES
 from app.identity.queries import roles_of_keys
+from app.identity.rules import brought_up_to_date
 
 ROOT_UNIT = "Company"
 OPERATOR_MIN_LENGTH = 8
@@ -48,24 +51,28 @@ async def seed(session: WriteSession, *, admin_password: str | None) -> str | No
 
 
 async def _seed_roles(session: WriteSession) -> None:
-    presets = [
-        {"key": each.key, "title": each.title, "permissions": each.permissions, "preset": True} for each in PRESET_ROLES
-    ]
-    seeding = upsert(role).values(presets)
-    given = seeding.excluded
-    same = and_(role.c.title == given.title, role.c.permissions == given.permissions)
-    seeding = seeding.on_conflict_do_update(
-        index_elements=[role.c.key],
-        set_={
-            "title": given.title,
-            "permissions": given.permissions,
-            "version": role.c.version + 1,
-            "updated_at": func.now(),
-        },
-        where=and_(role.c.preset, not_(role.c.edited), not_(same)),
-    )
-    rows = await session.all(seeding.returning(role.c.id, role.c.key, role.c.permissions))
-    for row in rows:
-        audit.record(session, SYSTEM, "role.seeded", "role", row["id"], after={"permissions": row["permissions"]})
-    if rows:
+    """Make the preset roles; what is new in them is added to those that an administrator edited, too."""
+    stored = await session.all(select(role).where(role.c.preset).order_by(role.c.id).with_for_update())
+    there = {row["key"]: row for row in stored}
+    written = []
+    for preset in PRESET_ROLES:
+        given: dict[str, Any] = {"permissions": dict(preset.permissions), "seeded": dict(preset.permissions)}
+        row = there.get(preset.key)
+        if row is None:
+            making = upsert(role).values(key=preset.key, title=preset.title, preset=True, **given)
+            seeding: Executable = making.on_conflict_do_nothing().returning(role.c.id)
+        else:
+            # Of a role that was edited before anyone wrote down what it had been seeded with, all is the editor's word.
+            seeded = given["seeded"] if row["seeded"] is None else row["seeded"]
+            given["permissions"] = brought_up_to_date(row["permissions"], seeded, given["seeded"])
+            given["title"] = row["title"] if row["edited"] else preset.title
+            if all(row[name] == value for name, value in given.items()):
+                continue
+            changing = update(role).where(role.c.id == row["id"])
+            versioned = {**given, "version": role.c.version + 1, "updated_at": func.now()}
+            seeding = changing.values(versioned).returning(role.c.id)
+        if (role_id := await session.scalar(seeding)) is not None:
+            written.append(role_id)
+            audit.record(session, SYSTEM, "role.seeded", "role", role_id, after={"permissions": given["permissions"]})
+    if written:
         await invalidation.announce(session, "identity")

@@ -3,7 +3,7 @@ from uuid import UUID
 import pytest
 
 from app.identity.actor import SYSTEM, Actor, Scope, widest
-from app.identity.rules import may_grant, may_grant_everywhere, reaches_unit
+from app.identity.rules import brought_up_to_date, may_grant, may_grant_everywhere, reaches_unit
 
 HERE, BELOW, ELSEWHERE = UUID(int=1), UUID(int=2), UUID(int=3)
 
@@ -72,3 +72,28 @@ def test_several_roles_give_the_widest_scope_of_each_permission() -> None:
     one = {"users:read": Scope.OWN, "roles:read": Scope.ALL}
     other = {"users:read": Scope.SUBTREE}
     assert widest([one, other]) == {"users:read": Scope.SUBTREE, "roles:read": Scope.ALL}
+
+
+@pytest.mark.parametrize(
+    ("seeded", "held", "preset", "becomes"),
+    [
+        (None, None, "own", "own"),  # new in this release
+        ("own", "own", "unit", "unit"),  # nobody touched it
+        ("own", "own", None, None),  # the preset no longer has it
+        ("own", None, "own", None),  # the administrator took it away
+        ("own", None, "unit", None),
+        ("own", "all", "own", "all"),  # the administrator widened it
+        ("own", "all", "unit", "all"),
+        ("own", "all", None, "all"),
+        (None, "all", None, "all"),  # the administrator added it
+        (None, "all", "own", "all"),
+    ],
+)
+def test_seeding_follows_the_preset_wherever_nobody_decided_otherwise(
+    seeded: str | None, held: str | None, preset: str | None, becomes: str | None
+) -> None:
+    def permissions(scope: str | None) -> dict[str, str]:
+        return {"users:read": "unit"} | ({} if scope is None else {"cases:read": scope})
+
+    found = brought_up_to_date(permissions(held), permissions(seeded), permissions(preset))
+    assert found == permissions(becomes)

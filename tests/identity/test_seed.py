@@ -56,16 +56,53 @@ async def test_a_weak_first_password_is_refused(database: Database) -> None:
         await seeded(database, "short")
 
 
-async def test_an_edited_preset_stays_and_an_untouched_one_is_brought_up_to_date(
+async def test_what_an_administrator_decided_stays_and_what_is_new_in_a_preset_is_added(
     admin: httpx.AsyncClient, database: Database
 ) -> None:
-    edited = await role_row(database, "sales")
-    await admin.patch(f"/v1/roles/{edited['id']}", json={"title": "Our sales"})
+    preset = next(each for each in PRESET_ROLES if each.key == "sales").permissions
+    seeded = await role_row(database, "sales")
+    decided = {**preset, "customers:read": "unit", "users:read": "own"}
+    del decided["customers:write"]
+    await admin.patch(f"/v1/roles/{seeded['id']}", json={"title": "Our sales", "permissions": decided})
+    # As it was before a release that brought notes and gave classes a narrower scope.
     async with database.connection() as connection:
-        await connection.execute("""UPDATE role SET permissions = '{"users:read": "own"}' WHERE key = 'service'""")
-    await seeded(database)
-    assert (await role_row(database, "sales"))["title"] == "Our sales"
+        await connection.execute(
+            """
+            UPDATE role SET permissions = permissions - 'notes:read' || '{"classes:read": "all"}',
+                            seeded = seeded - 'notes:read' || '{"classes:read": "all"}'
+            WHERE key = 'sales'
+            """
+        )
+    await seeded_again(database)
+    sales = await role_row(database, "sales")
+    assert sales["title"] == "Our sales"
+    assert sales["permissions"] == decided
+    assert (sales["seeded"], sales["version"]) == (preset, 3)
+    await seeded_again(database)
+    assert await role_row(database, "sales") == sales
+
+
+async def seeded_again(database: Database) -> None:
+    assert await seeded(database) is None
+
+
+async def test_a_preset_that_nobody_edited_is_brought_up_to_date(database: Database) -> None:
+    async with database.connection() as connection:
+        old = """'{"users:read": "own"}'"""
+        await connection.execute(f"UPDATE role SET permissions = {old}, seeded = {old} WHERE key = 'service'")
+    await seeded_again(database)
     service = await role_row(database, "service")
     preset = next(each for each in PRESET_ROLES if each.key == "service")
     assert service["permissions"] == preset.permissions
     assert service["version"] == 2
+
+
+async def test_a_role_of_which_nobody_knows_what_it_was_seeded_with_stays_as_it_was_edited(
+    admin: httpx.AsyncClient, database: Database
+) -> None:
+    edited = await role_row(database, "sales")
+    await admin.patch(f"/v1/roles/{edited['id']}", json={"permissions": {"customers:read": "own"}})
+    async with database.connection() as connection:
+        await connection.execute("UPDATE role SET seeded = NULL")
+    await seeded_again(database)
+    assert (await role_row(database, "sales"))["permissions"] == {"customers:read": "own"}
