@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ARRAY, Date, DateTime, Integer, Text, bindparam, column, func, literal, select, true
+from pydantic_core import to_json
+from sqlalchemy import ARRAY, Date, DateTime, Integer, Text, bindparam, cast, column, func, literal, select, true
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as insert_or_nothing
@@ -23,13 +24,13 @@ from app.interactions.models import interaction
 from app.interactions.queries import Identity, known_staff, reached_by_identity, reached_customers
 from app.interactions.rules import is_too_late
 from app.interactions.schemas import InteractionRow
-from app.interactions.service import TOO_LATE, UNKNOWN_STAFF, WRITE, columns_of
+from app.interactions.service import TOO_LATE, UNKNOWN_STAFF, WRITE
 
 MAX_ERRORS = 10
 UNKNOWN_CUSTOMER = "there is no such customer among those you may write about"
 RECORDED = "this interaction of this customer is recorded already"
 
-_row = TypeAdapter(InteractionRow)
+_rows = TypeAdapter(list[InteractionRow])
 
 
 class _Batch:
@@ -65,13 +66,8 @@ async def record_all(session: WriteSession, actor: Actor, rows: Sequence[dict[st
 
 def _read(batch: _Batch, rows: Sequence[dict[str, Any]]) -> None:
     now, region = clock.business_now(), get_settings().phone_region
-    for index, row in enumerate(rows):
-        try:
-            batch.good[index] = read = _row.validate_python(row)
-        except ValidationError as error:
-            for each in error.errors(include_url=False, include_context=False, include_input=False):
-                batch.refuse(index, pointer_of(each["loc"]), message_of(each))
-            continue
+    batch.good = _valid(batch, rows)
+    for index, read in list(batch.good.items()):
         if is_too_late(read.occurred_at, now):
             batch.refuse(index, "/occurred_at", TOO_LATE)
         if read.identity is not None:
@@ -80,6 +76,19 @@ def _read(batch: _Batch, rows: Sequence[dict[str, Any]]) -> None:
                 batch.identities[index] = kind, normal_identity(kind, value, region)
             except ValueError as error:
                 batch.refuse(index, "/identity/value", str(error))
+
+
+def _valid(batch: _Batch, rows: Sequence[dict[str, Any]]) -> dict[int, InteractionRow]:
+    """Those that are interactions by themselves: read at once, and without the others once more if some are not."""
+    places = list(range(len(rows)))
+    try:
+        return dict(zip(places, _rows.validate_python(rows), strict=True))
+    except ValidationError as error:
+        for each in error.errors(include_url=False, include_context=False, include_input=False):
+            index, *within = each["loc"]
+            batch.refuse(int(index), pointer_of(within), message_of(each))
+    places = [n for n in places if n not in batch.errors]
+    return dict(zip(places, _rows.validate_python([rows[n] for n in places]), strict=True))
 
 
 async def _find_customers(session: WriteSession, actor: Actor, batch: _Batch) -> None:
@@ -109,16 +118,16 @@ async def _check_staff(session: WriteSession, batch: _Batch) -> None:
 async def _insert(session: WriteSession, batch: _Batch) -> dict[int, UUID]:
     """The new interactions' ids by their rows' places. What was recorded before under its reference is refused."""
     given = [
-        {
-            **columns_of(row.model_dump(exclude={"customer_id", "identity"})),
-            "customer_id": batch.customers[index],
-            "place": index,
-        }
+        {**row.__dict__, "customer_id": batch.customers[index], "identity": None, "place": index}
         for index, row in batch.good.items()
     ]
     if not given:
         return {}
-    params = {"rows": given, "written_by": session.principal, "correlation_id": session.correlation_id}
+    params = {
+        "rows": to_json(given).decode(),
+        "written_by": session.principal,
+        "correlation_id": session.correlation_id,
+    }
     recorded = await session.all(_insertion, params)
     ids = {row["place"]: row["id"] for row in recorded}
     for index in [index for index in batch.good if index not in ids]:
@@ -141,20 +150,26 @@ def _insert_all() -> Prepared:
         "matter": Text(),
         "staff_ids": ARRAY(UuidType()),
         "contacts": JSONB(),
-        "next_step": Text(),
-        "next_step_due_on": Date(),
+        "next_step": JSONB(),
         "attachments": JSONB(),
     }
-    rows = func.jsonb_to_recordset(bindparam("rows", type_=JSONB)).table_valued(
+    rows = func.jsonb_to_recordset(cast(bindparam("rows", type_=Text), JSONB)).table_valued(
         column("place", Integer()), *(column(name, kind) for name, kind in types.items())
     )
     rows = rows.render_derived(with_types=True)
-    given = select(func.uuidv7().label("id"), *rows.c).cte("given")
+    step = rows.c.next_step
+    given = select(
+        func.uuidv7().label("id"),
+        *(each for each in rows.c if each is not step),
+        step["what"].astext.label("next_step"),
+        cast(step["due_on"].astext, Date).label("next_step_due_on"),
+    ).cte("given")
+    names = [name for name in given.c.keys() if name not in ("id", "place")]  # noqa: SIM118  columns, not a dictionary
     recorded = (
         insert_or_nothing(interaction)
         .from_select(
-            ["id", *types, "written_by"],
-            select(given.c.id, *(given.c[name] for name in types), bindparam("written_by", type_=Text)),
+            ["id", *names, "written_by"],
+            select(given.c.id, *(given.c[name] for name in names), bindparam("written_by", type_=Text)),
         )
         .on_conflict_do_nothing()
         .returning(interaction.c.customer_id, interaction.c.id)

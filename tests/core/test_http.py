@@ -365,6 +365,8 @@ async def test_what_cannot_be_read_is_refused_in_words_and_with_a_pointer(served
     deep = {"where": {"metric": "nope", "op": "gte", "value": "1\u0000"}}
     table: list[tuple[bytes, str, str]] = [
         (b"[" * 100, "/body", "JSON may be nested 64 levels deep at most"),
+        (b'["\\"", {"a]": "]", "b": ' + b"[" * 63, "/body", "JSON may be nested 64 levels deep at most"),
+        (b'["\\"' + b"[" * 100 + b'", oops]', "/body", "no JSON at character 107: Expecting value"),
         (b'{"where": oops}', "/body", "no JSON at character 10: Expecting value"),
         (json.dumps(deep).encode(), "/body/where/value", "control characters and lone surrogates are not accepted"),
     ]
