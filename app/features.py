@@ -30,6 +30,10 @@ from app.customers import handlers as customers_handlers
 from app.customers.timeline import TimelinePart
 from app.directory import api as directory_api
 from app.directory import timeline
+from app.feedback import api as feedback_api
+from app.feedback import checks as feedback_checks
+from app.feedback import handlers as feedback_handlers
+from app.feedback import queries as feedback_queries
 from app.governance import api as governance_api
 from app.governance import checks as governance_checks
 from app.governance import handlers as governance_handlers
@@ -105,6 +109,13 @@ FEATURES = [
         import_kinds=[interactions_importing.KIND],
         timeline={"interaction": interactions_queries.TIMELINE},
         checks=interactions_checks.CHECKS,
+    ),
+    Feature(
+        "feedback",
+        feedback_api.routers,
+        handlers=feedback_handlers.HANDLERS,
+        timeline={"feedback": feedback_queries.TIMELINE},
+        checks=feedback_checks.CHECKS,
     ),
     Feature(
         "classification",

@@ -114,6 +114,7 @@ async def made(service: Service, name: str) -> str:
         "prediction_id": ("/v1/predictions", {"body": {}}),
         "import_id": ("/v1/imports", OPERATIONS["start_import"].options()),
         "webhook_id": ("/v1/webhooks", OPERATIONS["create_webhook"].options()),
+        "survey_id": ("/v1/surveys", OPERATIONS["create_survey"].options()),
     }
     path, options = requests[name]
     answer = await service.send("POST", path, token=service.tokens["admin"], **options)
@@ -121,7 +122,12 @@ async def made(service: Service, name: str) -> str:
     return str(answer.json()["key" if name == "field_key" else "id"])
 
 
-PART_OF_A_CUSTOMER = {"purchase_id", "note_id", "interaction_id"}  # made by `prepared`, for the customer of the path
+PART_OF_A_CUSTOMER = {
+    "purchase_id",
+    "note_id",
+    "interaction_id",
+    "feedback_id",
+}  # made by `prepared`, for the customer of the path
 
 
 async def path_of(service: Service, operation: Operation) -> str:
@@ -162,6 +168,11 @@ async def prepared(service: Service, operation: str, customer_id: str) -> dict[s
         return {"tag": "fair"}
     if "interaction_id" in OPERATIONS[operation].path_names:
         return {"interaction_id": await interaction(service, customer_id)}
+    if "feedback_id" in OPERATIONS[operation].path_names:
+        path, options = f"/v1/customers/{customer_id}/feedback", OPERATIONS["record_feedback"].options()
+        answer = await service.send("POST", path, token=service.tokens["admin"], **options)
+        assert answer.status == 201, answer.body
+        return {"feedback_id": str(answer.json()["id"])}
     if operation == "remove_segment_member":
         path = f"/v1/segments/{await segment(service)}/members/{customer_id}"
         answer = await service.send("PUT", path, token=service.tokens["admin"])

@@ -69,11 +69,14 @@ def server() -> Iterator[Server]:
             bought = client.post(f"/v1/customers/{customer}/purchases", json=purchase).json()["id"]
             call = {"occurred_at": "2026-01-02T03:04:05Z", "kind": "call"}
             called = client.post(f"/v1/customers/{customer}/interactions", json=call).json()["id"]
+            complaint = {**call, "kind": "complaint", "channel": "phone"}
+            said = client.post(f"/v1/customers/{customer}/feedback", json=complaint).json()["id"]
             note = client.post(f"/v1/customers/{customer}/notes", json={"text": "Likes tea."}).json()["id"]
             ids = {
                 "customer_id": customer,
                 "note_id": note,
                 "interaction_id": called,
+                "feedback_id": said,
                 "purchase_id": bought,
                 "api_key_id": made["id"],
                 "user_id": client.get("/v1/me").json()["id"],
@@ -82,12 +85,15 @@ def server() -> Iterator[Server]:
             ids["unit_id"] = client.get("/v1/units").json()["items"][0]["id"]
             ids["recalculation_id"] = client.post("/v1/recalculations", json={}).json()["id"]
             ids["webhook_id"] = client.post("/v1/webhooks", json=_WEBHOOK).json()["id"]
+            survey = {"name": "Service", "document": _SURVEY}
+            ids["survey_id"] = client.post("/v1/surveys", json=survey).json()["id"]
             simulations = "/v1/schemes/lifecycle/versions/1/simulations"
             ids["simulation_id"] = client.post(simulations, json={}).json()["id"]
         yield Server(address, made["key"], ids)
 
 
 _WEBHOOK = {"url": "https://hooks.example.com/strata", "types": ["*"]}
+_SURVEY = {"title": {"en": "Service"}, "questions": [{"key": "q", "kind": "csat", "text": {"en": "How was it?"}}]}
 _CUSTOMER = {"name": "Blue Lantern", "phone": "+86 138 1234 1234", "identities": [{"kind": "external", "value": "C-1"}]}
 
 

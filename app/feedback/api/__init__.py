@@ -1,0 +1,5 @@
+"""Routes of surveys and feedback."""
+
+from app.feedback.api import facts, surveys
+
+routers = [surveys.routes, facts.routes]

@@ -1,0 +1,70 @@
+"""Routes of feedback."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, Path, Query, Response
+
+from app.core.bounds import Instant, Key
+from app.core.http.paging import Paging
+from app.core.http.routes import ReadSession, WriteSession, router
+from app.customers import document
+from app.feedback import facts, queries
+from app.feedback.schemas.facts import FeedbackIn, FeedbackKind, FeedbackOut, FeedbackPage, Measure
+from app.identity.access import Requires
+from app.identity.actor import Actor
+
+routes = router(tag="Feedback")
+
+CanReadFeedback = Annotated[Actor, Depends(Requires(queries.READ))]
+CanWriteFeedback = Annotated[Actor, Depends(Requires(facts.WRITE))]
+CustomerId = Annotated[UUID, Path(description="customer id")]
+FeedbackId = Annotated[UUID, Path(description="feedback id")]
+
+
+async def _filters(
+    kind: FeedbackKind | None = None,
+    measure: Measure | None = None,
+    channel: Key | None = None,
+    topic: Key | None = None,
+    since: Annotated[Instant | None, Query(description="at or after this instant")] = None,
+    until: Annotated[Instant | None, Query(description="before this instant")] = None,
+) -> dict[str, Any]:
+    given = {"kind": kind, "measure": measure, "channel": channel, "topic": topic, "since": since, "until": until}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+Filters = Annotated[dict[str, Any], Depends(_filters)]
+
+
+@routes.post("/customers/{customer_id}/feedback", status_code=201, response_model=FeedbackOut)
+async def record_feedback(
+    actor: CanWriteFeedback, session: WriteSession, customer_id: CustomerId, body: FeedbackIn, response: Response
+) -> object:
+    """Record what a customer said: a suggestion, a review, a complaint, or a score given outside a survey."""
+    made = await facts.record(session, actor, customer_id, body)
+    response.headers["location"] = f"/v1/customers/{customer_id}/feedback/{made['id']}"
+    return made
+
+
+@routes.get("/customers/{customer_id}/feedback", response_model=FeedbackPage)
+async def list_customer_feedback(
+    actor: CanReadFeedback, session: ReadSession, customer_id: CustomerId, page: Paging, filters: Filters
+) -> object:
+    """What a customer said, the latest first."""
+    await document.check_visible(session, actor, customer_id, queries.READ)
+    return await queries.page_of_feedback(session, actor, page, filters=filters, customer_id=customer_id)
+
+
+@routes.get("/customers/{customer_id}/feedback/{feedback_id}", response_model=FeedbackOut)
+async def read_feedback(
+    actor: CanReadFeedback, session: ReadSession, customer_id: CustomerId, feedback_id: FeedbackId
+) -> object:
+    """One thing that a customer said."""
+    return await queries.one(session, actor, customer_id, feedback_id)
+
+
+@routes.get("/feedback", response_model=FeedbackPage)
+async def list_feedback(actor: CanReadFeedback, session: ReadSession, page: Paging, filters: Filters) -> object:
+    """Feedback across customers, the latest first."""
+    return await queries.page_of_feedback(session, actor, page, filters=filters)

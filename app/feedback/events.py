@@ -1,0 +1,89 @@
+"""What this package announces. Payloads say what kind of thing was said, never its words."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackReceived:
+    """A customer said something: an answer, a suggestion, a review or a complaint."""
+
+    name: ClassVar[str] = "feedback.received"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+    feedback_id: UUID
+    kind: str
+    measure: str | None
+    score: int | None
+    channel: str
+    topic: str | None
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ComplaintReceived:
+    """A customer complained."""
+
+    name: ClassVar[str] = "complaint.received"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+    feedback_id: UUID
+    channel: str
+    topic: str | None
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredLow:
+    """A customer gave a low score; `measure` is csat, nps, ces or, of a review's stars, null."""
+
+    name: ClassVar[str] = "feedback.scored_low"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+    feedback_id: UUID
+    measure: str | None
+    score: int
+    channel: str
+    topic: str | None
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackImported:
+    """Much at once, of these customers; the outbox holds an event of its own for each complaint and low score."""
+
+    name: ClassVar[str] = "feedback.imported"
+    stored: ClassVar[bool] = False
+
+    customer_ids: list[UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyPublished:
+    """From now on this version of the survey is asked."""
+
+    name: ClassVar[str] = "survey.published"
+    stored: ClassVar[bool] = True
+
+    survey_id: UUID
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyAnswered:
+    """A customer filled in a survey; each answer was announced as feedback, too."""
+
+    name: ClassVar[str] = "survey.answered"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+    response_id: UUID
+    survey_id: UUID
+    version: int
+    channel: str
+    answered_at: datetime

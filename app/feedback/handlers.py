@@ -1,0 +1,18 @@
+"""What feedback does when it hears of something."""
+
+from typing import Any
+
+from sqlalchemy import delete
+
+from app.core.db import WriteSession
+from app.customers.events import CustomerDeleted
+from app.feedback.models import feedback, survey_response
+
+
+async def on_deletion(session: WriteSession, event: CustomerDeleted) -> None:
+    """What a customer said goes with it."""
+    await session.execute(delete(feedback).where(feedback.c.customer_id == event.customer_id))
+    await session.execute(delete(survey_response).where(survey_response.c.customer_id == event.customer_id))
+
+
+HANDLERS: dict[type[Any], Any] = {CustomerDeleted: on_deletion}

@@ -1,0 +1,102 @@
+"""SELECTs over feedback and filled-in surveys. What a person can ask starts from what that one may see."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, DateTime, Select, Text, cast, func, literal, select, tuple_
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.core.db import ReadSession
+from app.core.errors import NotFound
+from app.core.http.paging import Page
+from app.customers.document import visible_to
+from app.customers.models import customer
+from app.customers.timeline import TimelinePart
+from app.feedback.models import feedback, survey_response
+from app.identity.actor import Actor
+
+READ = "feedback:read"
+_f, _r = feedback.c, survey_response.c
+_answer = func.coalesce(func.to_jsonb(_f.score), func.to_jsonb(_f.text), func.to_jsonb(_f.choices))
+
+
+def visible_feedback(actor: Actor) -> Select[Any]:
+    """Feedback of the customers whose feedback this actor may read."""
+    return select(feedback).join(customer, customer.c.id == _f.customer_id).where(visible_to(actor, READ))
+
+
+async def one(session: ReadSession, actor: Actor, customer_id: UUID, feedback_id: UUID) -> dict[str, Any]:
+    """What a customer once said. Raises `NotFound` out of the actor's reach."""
+    row = await session.first(visible_feedback(actor).where(_f.customer_id == customer_id, _f.id == feedback_id))
+    if row is None:
+        raise NotFound("There is no such feedback among what you may see")
+    return dict(row)
+
+
+async def page_of_feedback(
+    session: ReadSession, actor: Actor, page: Page, *, filters: Mapping[str, Any], customer_id: UUID | None = None
+) -> dict[str, Any]:
+    """A page, the latest first."""
+    key = (_f.occurred_at, _f.customer_id, _f.id)
+    statement = (
+        visible_feedback(actor)
+        .where(*conditions(filters))
+        .order_by(*(column.desc() for column in key))
+        .limit(page.limit + 1)
+    )
+    if customer_id is not None:
+        statement = statement.where(_f.customer_id == customer_id)
+    scope = sorted((name, str(value)) for name, value in filters.items())
+    if (after := page.after(scope)) is not None:
+        at = literal(datetime.fromisoformat(after[0]), DateTime(timezone=True))
+        statement = statement.where(tuple_(*key) < tuple_(at, UUID(after[1]), UUID(after[2])))
+    rows = await session.all(statement)
+    on_it = rows[: page.limit]
+    last = [on_it[-1][column.name] for column in key] if on_it else []
+    return {"items": [dict(row) for row in on_it], "next_cursor": page.next_cursor(rows, last, scope)}
+
+
+def conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    """What is asked of feedback: `kind`, `measure`, `channel`, `topic`, `since` and `until` (half-open)."""
+    made = {
+        "kind": lambda value: _f.kind == value,
+        "measure": lambda value: _f.measure == value,
+        "channel": lambda value: _f.channel == value,
+        "topic": lambda value: _f.topic == value,
+        "since": lambda value: _f.occurred_at >= value,
+        "until": lambda value: _f.occurred_at < value,
+    }
+    return [made[name](value) for name, value in filters.items()]
+
+
+async def page_of_responses(session: ReadSession, actor: Actor, survey_id: UUID, page: Page) -> dict[str, Any]:
+    """A page of a survey's filled-in ones, of the customers whose feedback the actor may read, the latest first."""
+    answers = (
+        select(func.jsonb_object_agg(_f.question, _answer))
+        .where(_f.customer_id == _r.customer_id, _f.response_id == _r.id)
+        .correlate(survey_response)
+        .scalar_subquery()
+    )
+    statement = (
+        select(survey_response, func.coalesce(answers, literal({}, JSONB)).label("answers"))
+        .join(customer, customer.c.id == _r.customer_id)
+        .where(_r.survey_id == survey_id, visible_to(actor, READ))
+    )
+    return await page.latest_first(session, statement)
+
+
+def _timeline() -> Select[Any]:
+    details = func.jsonb_build_object(
+        *(
+            part
+            for name in ("kind", "measure", "score", "channel", "topic")
+            for part in (literal(name, Text), cast(_f[name], Text) if name == "score" else _f[name])
+        )
+    )
+    return select(_f.customer_id, _f.occurred_at.label("at"), cast(_f.id, Text).label("id"), details.label("details"))
+
+
+TIMELINE = TimelinePart(READ, _timeline())
+"""What a customer said, on its timeline."""
