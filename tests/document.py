@@ -95,6 +95,8 @@ async def made(service: Service, name: str) -> str:
         return {"key": "lifecycle", "name": "prospect", "n": "1"}[name]
     if name == "user_id":
         return str((await service.user({"users:read": "own"}))[0])
+    if name == "membership_id":
+        return await membership(service, "SELECT id FROM user_account WHERE username = 'admin'")
     if name == "session_id":
         return await session_of(service, "SELECT id FROM user_account WHERE username = 'admin'")
     unique = f"x{uuid.uuid4().hex}"
@@ -144,6 +146,8 @@ async def path_of(service: Service, operation: Operation) -> str:
         names["n"] = await second_version(service, names["key"])
     if "session_id" in names and "user_id" in names:
         names["session_id"] = await session_of(service, f"SELECT '{names['user_id']}'::uuid")
+    if "membership_id" in names:
+        names["membership_id"] = await membership(service, f"SELECT '{names['user_id']}'::uuid")
     if "delivery_id" in operation.path_names:
         names["delivery_id"] = await delivery(service, names["webhook_id"])
     if "customer_id" in names:
@@ -196,6 +200,15 @@ async def session_of(service: Service, user: str) -> str:
     """A new session of the user whom the query gives."""
     opened = f"INSERT INTO auth_session (user_id, expires_at) VALUES (({user}), now() + interval '1 day') RETURNING id"
     return str(await service.value(opened))
+
+
+async def membership(service: Service, user: str) -> str:
+    """A new unit, and the membership in it of the user whom the query gives."""
+    unit = f"WITH made AS (INSERT INTO org_unit (name) VALUES ('{uuid.uuid4().hex}') RETURNING id)"
+    joined = (
+        f"{unit} INSERT INTO unit_membership (user_id, unit_id, during) SELECT ({user}), id, '[2020-01-01,)' FROM made"
+    )
+    return str(await service.value(f"{joined} RETURNING id"))
 
 
 async def second_version(service: Service, key: str) -> str:

@@ -30,7 +30,9 @@ async def authenticate(database: Database, secret: str, credential: str) -> tupl
 
 async def _by_access_token(database: Database, secret: str, token: str) -> tuple[Actor, datetime]:
     claims = tokens.read_access_token(secret, token)
-    row = await database.reading().first(queries.session_actor(claims.session_id, claims.user_id, clock.now()))
+    now = clock.now()
+    day = clock.business_day(now)
+    row = await database.reading().first(queries.session_actor(claims.session_id, claims.user_id, now, day))
     if row is None:
         raise InvalidToken
     actor = Actor(
@@ -38,12 +40,13 @@ async def _by_access_token(database: Database, secret: str, token: str) -> tuple
         id=row["id"],
         name=row["name"],
         permissions=widest(permissions_from(grant) for grant in row["grants"]),
-        unit_ids=_units(row),
+        unit_ids=tuple(dict.fromkeys([*_units(row), *row["further_unit_ids"]])),
         subtree_ids=tuple(row["subtree_ids"]),
         session_id=claims.session_id,
         roles=tuple(row["roles"]),
     )
-    return actor, min(claims.expires_at, row["expires_at"])
+    tomorrow = clock.start_of_day(day + timedelta(days=1))  # one may be in other units then
+    return actor, min(claims.expires_at, row["expires_at"], tomorrow)
 
 
 async def _by_api_key(database: Database, key: str) -> tuple[Actor, datetime]:

@@ -73,6 +73,11 @@ class UnitNameTaken(Conflict):
     title = "The parent has a unit of this name; choose another name"
 
 
+class MembershipOverlaps(Conflict):
+    type = "membership-overlaps"
+    title = "The user is in this unit on some of these days already; change that membership's last day"
+
+
 class NoSession(Conflict):
     type = "no-session"
     title = "An API key has no session and no password; revoke the key instead"

@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy import Uuid as UuidType
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import DATERANGE, JSONB
 
 from app.core.db import metadata
 
@@ -68,6 +68,19 @@ user_role = Table(
     metadata,
     Column("user_id", UuidType, ForeignKey("user_account.id"), primary_key=True),
     Column("role_id", UuidType, ForeignKey("role.id"), primary_key=True, index=True),
+)
+
+unit_membership = Table(
+    "unit_membership",
+    metadata,
+    # A temporal key, which SQLAlchemy cannot say: `during` is WITHOUT OVERLAPS (see migrations).
+    Column("user_id", UuidType, ForeignKey("user_account.id"), primary_key=True),
+    Column("unit_id", UuidType, ForeignKey("org_unit.id"), primary_key=True, index=True),
+    Column("during", DATERANGE, primary_key=True),
+    Column("id", UuidType, nullable=False, unique=True, server_default=func.uuidv7()),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
 auth_session = Table(

@@ -1,16 +1,19 @@
 """The SELECTs of access. What a person can ask for starts from what that person's permission reaches."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Date,
+    Delete,
     FromClause,
     Select,
     Text,
     any_,
     cast,
+    delete,
     exists,
     false,
     func,
@@ -22,9 +25,20 @@ from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by, array
 
 from app.identity.actor import Actor, Scope
-from app.identity.models import api_key, auth_session, org_unit, refresh_token, role, user_account, user_role
+from app.identity.models import (
+    api_key,
+    auth_session,
+    org_unit,
+    refresh_token,
+    role,
+    unit_membership,
+    user_account,
+    user_role,
+)
 from app.identity.scopes import within_scope
 
+_NONE = false()
+_NO_IDS = cast([], ARRAY(UuidType))
 _role_keys = (
     select(func.coalesce(func.array_agg(aggregate_order_by(role.c.key, role.c.key)), cast([], ARRAY(Text))))
     .select_from(user_role.join(role, role.c.id == user_role.c.role_id))
@@ -57,7 +71,7 @@ _api_key_columns = tuple(column for column in api_key.c if "secret" not in colum
 # who acts
 
 
-def session_actor(session_id: UUID, user_id: UUID, at: datetime) -> Select[Any]:
+def session_actor(session_id: UUID, user_id: UUID, at: datetime, day: date) -> Select[Any]:
     """The user behind a live session with roles, grants and units: all an actor needs, in one statement."""
     return (
         select(
@@ -67,7 +81,8 @@ def session_actor(session_id: UUID, user_id: UUID, at: datetime) -> Select[Any]:
             auth_session.c.expires_at,
             _role_keys.label("roles"),
             _grants.label("grants"),
-            _subtree_of(user_account).label("subtree_ids"),
+            _further_units(day).label("further_unit_ids"),
+            _subtree_of(user_account, _is_further_unit(day)).label("subtree_ids"),
         )
         .select_from(auth_session.join(user_account, user_account.c.id == auth_session.c.user_id))
         .where(
@@ -85,17 +100,38 @@ def api_key_actor(prefix: str) -> Select[Any]:
     return select(api_key, _subtree_of(api_key).label("subtree_ids")).where(api_key.c.prefix == prefix)
 
 
-def _subtree_of(table: FromClause) -> ColumnElement[Any]:
-    """The ids of the row's unit and all units below it."""
+def _holds(day: date) -> ColumnElement[bool]:
+    """Whether the membership is one of this day."""
+    return unit_membership.c.during.bool_op("@>")(literal(day, Date))
+
+
+def _further_units(day: date) -> ColumnElement[Any]:
+    """The ids of the units that a user is in on this day besides the home unit, in the order they were made."""
+    m = unit_membership.c
+    return (
+        select(func.coalesce(func.array_agg(aggregate_order_by(m.unit_id, m.id)), _NO_IDS))
+        .where(m.user_id == user_account.c.id, _holds(day))
+        .correlate(user_account)
+        .scalar_subquery()
+    )
+
+
+def _is_further_unit(day: date) -> ColumnElement[bool]:
+    m = unit_membership.c
+    return org_unit.c.id.in_(select(m.unit_id).where(m.user_id == user_account.c.id, _holds(day)))
+
+
+def _subtree_of(table: FromClause, further: ColumnElement[bool] = _NONE) -> ColumnElement[Any]:
+    """The ids of the row's unit, of the further ones, and of all units below them."""
     below = (
         select(org_unit.c.id)
-        .where(org_unit.c.id == table.c.unit_id)
+        .where((org_unit.c.id == table.c.unit_id) | further)
         .correlate(table)
         .cte("below", recursive=True, nesting=True)
     )
     child = org_unit.alias("child")
     below = below.union(select(child.c.id).join(below, child.c.parent_id == below.c.id))
-    return select(func.coalesce(func.array_agg(below.c.id), cast([], ARRAY(UuidType)))).scalar_subquery()
+    return select(func.coalesce(func.array_agg(below.c.id), _NO_IDS)).scalar_subquery()
 
 
 def credentials(username: str) -> Select[Any]:
@@ -152,6 +188,48 @@ def every_user() -> Select[Any]:
 def users_within(actor: Actor, permission: str) -> Select[Any]:
     """The users that the actor's permission reaches."""
     return every_user().where(within_scope(actor, permission, owner=user_account.c.id, unit=user_account.c.unit_id))
+
+
+def users_shown(actor: Actor, permission: str, day: date) -> Select[Any]:
+    """The users whom the actor's permission reaches or who are, on this day, in a unit that it reaches."""
+    scope = actor.scope(permission)
+    if scope is None or scope in (Scope.OWN, Scope.ALL):
+        return users_within(actor, permission)
+    m = unit_membership.c
+    member = exists(
+        select(1)
+        .where(m.user_id == user_account.c.id, _holds(day), _units_reached(actor, permission, m.unit_id))
+        .correlate(user_account)
+    )
+    home = within_scope(actor, permission, owner=user_account.c.id, unit=user_account.c.unit_id)
+    return every_user().where(home | member)
+
+
+def memberships_of(user_id: UUID) -> Select[Any]:
+    """The user's further units, past and to come."""
+    m = unit_membership.c
+    return select(
+        m.id,
+        m.unit_id,
+        func.lower(m.during).label("starts_on"),
+        (func.upper(m.during) - 1).label("ends_on"),
+        m.version,
+        m.created_at,
+        m.updated_at,
+    ).where(m.user_id == user_id)
+
+
+def past_memberships(unit_id: UUID, day: date) -> Delete:
+    """Forget who was in the unit before this day; the audit keeps it."""
+    m = unit_membership.c
+    return delete(unit_membership).where(m.unit_id == unit_id, func.upper(m.during) <= day)
+
+
+def units_from(user_id: UUID, day: date) -> Select[Any]:
+    """The units that the user is in on this day or will be later, besides the home unit."""
+    m = unit_membership.c
+    still = func.coalesce(func.upper(m.during) > day, true())
+    return select(m.unit_id).where(m.user_id == user_id, still)
 
 
 def holds_role(key: str) -> ColumnElement[bool]:

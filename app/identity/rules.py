@@ -1,6 +1,6 @@
 """Who may hand on what: nobody grants more than they hold, nor to where they do not reach."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from app.identity.actor import EVERYTHING, Actor, Scope
@@ -39,6 +39,11 @@ def may_grant_everywhere(actor: Actor, permission: str, scope: Scope) -> bool:
 def beyond(actor: Actor, permissions: Mapping[str, Scope], *, unit_id: UUID | None) -> list[str]:
     """The permissions that the actor may not give to someone in this unit."""
     return sorted(name for name, scope in permissions.items() if not may_grant(actor, name, scope, unit_id=unit_id))
+
+
+def beyond_in(actor: Actor, permissions: Mapping[str, Scope], unit_ids: Iterable[UUID | None]) -> list[str]:
+    """The permissions that the actor may not give to someone who is in all of these units."""
+    return sorted({name for unit_id in unit_ids for name in beyond(actor, permissions, unit_id=unit_id)})
 
 
 def beyond_everywhere(actor: Actor, permissions: Mapping[str, Scope]) -> list[str]:

@@ -6,7 +6,7 @@ import asyncpg
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.sql.base import Executable
 
-from app.core import audit, invalidation
+from app.core import audit, clock, invalidation
 from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Forbidden, Invalid, NotFound
 from app.core.http.etag import check_version
@@ -69,6 +69,7 @@ async def remove(session: WriteSession, actor: Actor, unit_id: UUID, *, expected
     before = await read(session, actor, unit_id, permission="units:write")
     check_version(before["version"], expected)
     try:
+        await session.execute(queries.past_memberships(unit_id, clock.business_day(clock.now())))
         await session.execute(delete(org_unit).where(org_unit.c.id == unit_id))
     except asyncpg.ForeignKeyViolationError as error:
         raise UnitInUse from error

@@ -1,18 +1,19 @@
 """People who log in: making, changing, deactivating them, and their passwords."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy import delete, func, insert, select, update
 
-from app.core import audit, invalidation
+from app.core import audit, clock, invalidation
 from app.core.db import Database, ReadSession, Record, WriteSession
 from app.core.errors import FieldError, Forbidden, Invalid, NotFound
 from app.core.http.etag import check_version
 from app.core.http.paging import Page
 from app.identity import passwords, queries, rules, sessions, throttling
-from app.identity.actor import Actor, permissions_from, widest
+from app.identity.actor import Actor, Scope, permissions_from, widest
 from app.identity.errors import Escalation, InvalidToken, LastAdministrator, NoSession, UsernameTaken
 from app.identity.models import role, user_account, user_role
 from app.identity.schemas import UserIn, UserPatch
@@ -24,7 +25,8 @@ PERSONAL = frozenset({"username", "name", "email"})
 
 async def read(session: ReadSession, actor: Actor, user_id: UUID) -> Record:
     """The user; `NotFound` for one the actor may not see."""
-    row = await session.first(queries.users_within(actor, "users:read").where(user_account.c.id == user_id))
+    shown = queries.users_shown(actor, "users:read", clock.business_day(clock.now()))
+    row = await session.first(shown.where(user_account.c.id == user_id))
     if row is None:
         raise NotFound
     return row
@@ -65,7 +67,7 @@ async def change(
     Raises `Escalation` when the user has, or would get, rights beyond the actor's: whoever sets a
     password can become that user.
     """
-    before = await _locked(session, actor, user_id, expected)
+    before = await locked(session, actor, user_id, expected)
     given = body.model_dump(exclude_unset=True)
     password = given.pop("password", None)
     after = {name: before[name] for name in ("name", "email", "unit_id", "active", "roles")} | given
@@ -75,9 +77,11 @@ async def change(
     if not becomes and password is None:
         return before
     if "unit_id" in becomes:
+        check_not_oneself(actor, user_id)
         _check_unit(actor, after["unit_id"])
     roles = await _roles(session, after["roles"])
-    _check_grant(actor, roles, after["unit_id"])
+    grants = widest(permissions_from(each["permissions"]) for each in roles)
+    await _check_beyond(session, actor, grants, user_id, after["unit_id"])
     if ADMIN in before["roles"] and before["active"] and not (after["active"] and ADMIN in after["roles"]):
         await _check_not_last_administrator(session, user_id)
     values = {name: value for name, value in becomes.items() if name != "roles"}
@@ -108,7 +112,7 @@ async def page_of_sessions(session: ReadSession, actor: Actor, user_id: UUID, pa
 
 async def end_session(session: WriteSession, actor: Actor, user_id: UUID, session_id: UUID) -> None:
     """Log the user out of one session. Raises `Escalation` for a user with rights beyond the actor's."""
-    await _locked(session, actor, user_id, None)
+    await locked(session, actor, user_id, None)
     await sessions.end(session, actor, user_id, session_id)
 
 
@@ -138,7 +142,8 @@ async def change_own_password(
         await invalidation.announce(session, "identity")
 
 
-async def _locked(session: WriteSession, actor: Actor, user_id: UUID, expected: int | None) -> Record:
+async def locked(session: WriteSession, actor: Actor, user_id: UUID, expected: int | None) -> Record:
+    """The user, held until the transaction ends; raises `NotFound`, and `Escalation` for one with rights beyond."""
     reached = queries.users_within(actor, "users:write").where(user_account.c.id == user_id)
     row = await session.first(reached.with_for_update(of=user_account))
     if row is None:
@@ -146,9 +151,14 @@ async def _locked(session: WriteSession, actor: Actor, user_id: UUID, expected: 
     check_version(row["version"], expected)
     grants = await session.all(queries.grants_of(user_id))
     held = widest(permissions_from(grant["permissions"]) for grant in grants)
-    if too_much := rules.beyond(actor, held, unit_id=row["unit_id"]):
-        raise Escalation.by(too_much)
+    await _check_beyond(session, actor, held, user_id, row["unit_id"])
     return row
+
+
+def check_not_oneself(actor: Actor, user_id: UUID) -> None:
+    """Raises when people say themselves in which units they are: who is somewhere for a week could stay forever."""
+    if actor.id == user_id and actor.scope("users:write") is not Scope.ALL:
+        raise Forbidden("Somebody else must say in which units you are")
 
 
 async def _update(session: WriteSession, user_id: UUID, values: dict[str, Any]) -> None:
@@ -180,6 +190,15 @@ async def _hold(session: WriteSession, user_id: UUID, roles: list[Record]) -> No
 def _check_unit(actor: Actor, unit_id: UUID | None) -> None:
     if not rules.reaches_unit(actor, "users:write", unit_id):
         raise Forbidden.at("/body/unit_id", "Your users:write does not reach this unit")
+
+
+async def _check_beyond(
+    session: ReadSession, actor: Actor, permissions: Mapping[str, Scope], user_id: UUID, unit_id: UUID | None
+) -> None:
+    """Raises `Escalation` when these would reach further than the actor in the user's home or any further unit."""
+    further = await session.all(queries.units_from(user_id, clock.business_day(clock.now())))
+    if too_much := rules.beyond_in(actor, permissions, [unit_id, *(row["unit_id"] for row in further)]):
+        raise Escalation.by(too_much)
 
 
 def _check_grant(actor: Actor, roles: list[Record], unit_id: UUID | None) -> None:

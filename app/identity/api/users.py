@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from app.core import clock
 from app.core.bounds import Key
 from app.core.http import etag
 from app.core.http.paging import Paging
@@ -32,7 +33,8 @@ async def list_users(
     role: Annotated[Key | None, Query(description="only users who hold the role of this key")] = None,
 ) -> Any:
     """The users I may see, by username."""
-    found = queries.users_within(actor, "users:read").order_by(user_account.c.username).limit(page.limit + 1)
+    shown_to = queries.users_shown(actor, "users:read", clock.business_day(clock.now()))
+    found = shown_to.order_by(user_account.c.username).limit(page.limit + 1)
     if active is not None:
         found = found.where(user_account.c.active == active)
     if unit_id is not None:
