@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -12,6 +14,7 @@ from urllib.parse import quote, unquote
 from uuid import UUID
 
 import asyncpg
+import uvicorn
 from fastapi import FastAPI
 
 from app import features
@@ -173,6 +176,21 @@ def sync_database() -> Iterator[str]:
         stack = AsyncExitStack()
         yield runner.run(stack.enter_async_context(_fresh_database()))
         runner.run(stack.aclose())
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    """The application behind a real server in a thread of its own; its address."""
+    running = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    while not running.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.01)
+    port = running.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    running.should_exit = True
+    thread.join(timeout=10)
 
 
 async def _exchange(app: FastAPI, scope: dict[str, Any], content: bytes) -> Answer:

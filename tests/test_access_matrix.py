@@ -93,7 +93,12 @@ async def test_without_the_permission_nothing_is_shown_or_changed(world: World, 
 
 
 async def test_public_routes_are_the_known_few() -> None:
-    assert {name for name in OPERATIONS if name not in PROTECTED} == {"issue_token", "refresh_token"}
+    assert {name for name in OPERATIONS if name not in PROTECTED} == {
+        "issue_token",
+        "refresh_token",
+        "open_survey_link",
+        "answer_survey_link",
+    }
 
 
 # ---- whose customers -------------------------------------------------------------------------------------------------

@@ -3,10 +3,8 @@
 Over a real server, as the administrator; the requests that nobody would think of are in test_hostile.
 """
 
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,8 +12,6 @@ from uuid import UUID
 import httpx
 import pytest
 import schemathesis
-import uvicorn
-from fastapi import FastAPI
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import CHECKS, load_all_checks
@@ -26,7 +22,7 @@ from schemathesis.specs.openapi.checks import unsupported_method
 from app.core.http.docs import document
 from app.main import create_app
 from tests.conftest import ADMIN_PASSWORD, SECRET
-from tests.service import sync_database
+from tests.service import listening, sync_database
 
 DOCUMENT = document(create_app(url="postgresql://nowhere", secret=SECRET))
 # Beside schemathesis' own: 412 comes before the body is looked at, 413 before the parameters are.
@@ -58,7 +54,7 @@ class Server:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """The application behind a real server; a key and not a session, which a request to log out would end."""
-    with sync_database() as url, _listening(create_app(url=url, secret=SECRET)) as address:
+    with sync_database() as url, listening(create_app(url=url, secret=SECRET)) as address:
         with httpx.Client(base_url=address) as client:
             login = {"username": "admin", "password": ADMIN_PASSWORD}
             token = client.post("/v1/auth/token", data=login).json()["access_token"]
@@ -95,20 +91,6 @@ def server() -> Iterator[Server]:
 _WEBHOOK = {"url": "https://hooks.example.com/strata", "types": ["*"]}
 _SURVEY = {"title": {"en": "Service"}, "questions": [{"key": "q", "kind": "csat", "text": {"en": "How was it?"}}]}
 _CUSTOMER = {"name": "Blue Lantern", "phone": "+86 138 1234 1234", "identities": [{"kind": "external", "value": "C-1"}]}
-
-
-@contextmanager
-def _listening(app: FastAPI) -> Iterator[str]:
-    running = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
-    thread = threading.Thread(target=running.run, daemon=True)
-    thread.start()
-    while not running.started:
-        assert thread.is_alive(), "the server did not start"
-        time.sleep(0.01)
-    port = running.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    running.should_exit = True
-    thread.join(timeout=10)
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: str(mode.value))

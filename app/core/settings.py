@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     login_attempts_per_minute: Annotated[int, Field(ge=1, le=1000)] = 10
 
     job_concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+(/[^?#]*)?$")] | None = Field(
+        default=None, description="where customers reach the service; links in invitations begin with it"
+    )
+    survey_answers_per_minute: Annotated[
+        int, Field(ge=1, le=1000, description="by one link; by one address 5 times")
+    ] = 10
     phone_region: Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="reads national phone numbers")] = "CN"
     classify_inline: bool = Field(
         default=True, description="off: facts are recorded at once, and classes follow within minutes"

@@ -63,3 +63,14 @@ async def hold(session: WriteSession, customer_ids: Sequence[UUID]) -> None:
         .order_by(customer.c.id)
         .with_for_update(key_share=True)
     )
+
+
+async def hold_reached(session: WriteSession, actor: Actor, permission: str, customer_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of these customers whom the permission reaches; held until the transaction ends, in key order."""
+    rows = await session.all(
+        select(customer.c.id)
+        .where(customer.c.id == any_(literal(list(customer_ids), ARRAY(UuidType))), visible_to(actor, permission))
+        .order_by(customer.c.id)
+        .with_for_update(key_share=True)
+    )
+    return {row["id"] for row in rows}

@@ -4,7 +4,7 @@ from sqlalchemy import func, select
 
 from app.core.checks import Check
 from app.customers.checks import belongs
-from app.feedback.models import feedback, survey, survey_response, survey_version
+from app.feedback.models import feedback, survey, survey_invitation, survey_response, survey_version
 
 _f, _r, _v = feedback.c, survey_response.c, survey_version.c
 _in_force = (
@@ -17,11 +17,14 @@ _asked = (
     .where(_v.survey_id == _r.survey_id, _v.number == _r.survey_version, _v.status == "published")
     .exists()
 )
+_i = survey_invitation.c
+_used = select(_r.id).where(_r.customer_id == _i.customer_id, _r.id == _i.response_id).exists()
 _answered = select(_r.id).where(_r.customer_id == _f.customer_id, _r.id == _f.response_id).exists()
 
 CHECKS = [
     belongs(feedback, "piece of feedback"),
     belongs(survey_response, "filled-in survey"),
+    belongs(survey_invitation, "invitation to a survey"),
     Check(
         "the version of a survey that is asked is a published one",
         examined=select(func.count()).select_from(survey).where(survey.c.published_version.is_not(None)),
@@ -42,5 +45,12 @@ CHECKS = [
         violations=select(_f.customer_id, _f.id, _f.response_id)
         .where(_f.response_id.is_not(None), ~_answered)
         .order_by(_f.customer_id, _f.id),
+    ),
+    Check(
+        "every invitation that was answered leads to its answers",
+        examined=select(func.count()).select_from(survey_invitation).where(_i.response_id.is_not(None)),
+        violations=select(_i.customer_id, _i.id, _i.response_id)
+        .where(_i.response_id.is_not(None), ~_used)
+        .order_by(_i.customer_id, _i.id),
     ),
 ]

@@ -6,12 +6,13 @@ from sqlalchemy import delete
 
 from app.core.db import WriteSession
 from app.customers.events import CustomerDeleted
-from app.feedback.models import feedback, survey_response
+from app.feedback.models import feedback, survey_invitation, survey_response
 
 
 async def on_deletion(session: WriteSession, event: CustomerDeleted) -> None:
     """What a customer said goes with it."""
     await session.execute(delete(feedback).where(feedback.c.customer_id == event.customer_id))
+    await session.execute(delete(survey_invitation).where(survey_invitation.c.customer_id == event.customer_id))
     await session.execute(delete(survey_response).where(survey_response.c.customer_id == event.customer_id))
 
 

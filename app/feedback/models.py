@@ -49,6 +49,22 @@ survey_version = Table(
     CheckConstraint("(status = 'published') = (published_at IS NOT NULL)", name="published_at"),
 )
 
+survey_invitation = Table(
+    "survey_invitation",
+    metadata,
+    Column("customer_id", UuidType, primary_key=True),
+    Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
+    Column("survey_id", UuidType, nullable=False),
+    Column("survey_version", Integer, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("created_by", Text, nullable=False),
+    Column("response_id", UuidType, comment="the answers; null until they are given"),
+    Index("ix_survey_invitation_survey_id_id", "survey_id", "id"),
+    comment="each has a link that is computed from it, and not kept",
+)
+
 survey_response = Table(
     "survey_response",
     metadata,

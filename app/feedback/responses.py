@@ -1,8 +1,9 @@
 """Filled-in surveys: every answer becomes a fact about the customer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from unicodedata import category
 from uuid import UUID
 
 from sqlalchemy import insert
@@ -20,7 +21,7 @@ from app.feedback.rules import MAX_TEXT, SCALES, Fault, faults, is_empty, is_too
 from app.feedback.schemas.surveys import SurveyDocument, SurveyQuestion, SurveyResponseIn
 from app.identity.actor import Actor
 
-_SAID: dict[Fault, str] = {
+SAID: dict[Fault, str] = {
     "missing": "this question needs an answer",
     "unknown": "the survey does not ask this",
     "not_a_score": "this is no score on the question's scale",
@@ -39,7 +40,7 @@ async def record(session: WriteSession, actor: Actor, survey_id: UUID, body: Sur
     now = clock.business_now()
     answered_at = body.answered_at or now
     wrong = [
-        FieldError(pointer_of(("body", "answers", key)), _SAID[fault])
+        FieldError(pointer_of(("body", "answers", key)), SAID[fault])
         for key, fault in faults(document.questions, body.answers)
     ]
     if is_too_late(answered_at, now):
@@ -105,3 +106,25 @@ def _column(question: SurveyQuestion, answer: Any) -> tuple[str, Any]:
     if question.kind == "text":
         return "text", answer.strip()
     return "choices", answer if isinstance(answer, list) else [answer]
+
+
+def read_form(document: SurveyDocument, given: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The answers of a form, by the questions' keys; other fields are none of ours."""
+    read: dict[str, Any] = {}
+    for question in document.questions:
+        values = [text for value in given.get(question.key, ()) if (text := _printable(value))]
+        if not values:
+            continue
+        if question.kind == "choices":
+            read[question.key] = values
+        elif question.kind in SCALES and values[0].isascii() and values[0].isdecimal() and len(values[0]) <= 2:
+            read[question.key] = int(values[0])
+        else:
+            read[question.key] = values[0]
+    return read
+
+
+def _printable(text: str) -> str:
+    """The text as it can be stored: a form cannot be told that a character of it is not accepted."""
+    kept = (each for each in text.replace("\r\n", "\n") if each in "\n\t" or category(each) not in ("Cc", "Cs"))
+    return "".join(kept).strip()

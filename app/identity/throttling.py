@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.core import clock
 from app.core.db import Database, WriteSession
+from app.core.errors import TooManyRequests
 from app.core.settings import get_settings
 from app.identity.errors import TooManyLogins
 from app.identity.models import login_attempt
@@ -31,12 +32,24 @@ class Attempt:
     address: str
 
     @classmethod
-    def of(cls, secret: str, *, username: str, address: str) -> "Attempt":
-        return cls(_subject(secret, "account", username), _subject(secret, "address", _network(address)))
+    def of(cls, secret: str, *, username: str, address: str, purpose: str = "") -> "Attempt":
+        """`purpose` keeps tries that are no logins apart from those that are."""
+        return cls(
+            _subject(secret, f"{purpose}account", username), _subject(secret, f"{purpose}address", _network(address))
+        )
 
 
-async def count_attempt(database: Database, attempt: Attempt) -> None:
-    """Count the try; raises `TooManyLogins` above the limit of the account or of the address."""
+async def count_attempt(
+    database: Database,
+    attempt: Attempt,
+    *,
+    limit: int | None = None,
+    refusal: type[TooManyRequests] = TooManyLogins,
+) -> None:
+    """Count the try; raises the refusal above the limit of the account or of the address.
+
+    `limit` is of tries a minute; that of logins, if left out.
+    """
     now = clock.now()
     over = login_attempt.c.window_start <= now - WINDOW
     counting = insert(login_attempt).values(
@@ -54,11 +67,11 @@ async def count_attempt(database: Database, attempt: Attempt) -> None:
     )
     async with database.transaction() as session:
         rows = await session.all(counting.returning(*login_attempt.c))
-    limit = get_settings().login_attempts_per_minute
+    limit = limit or get_settings().login_attempts_per_minute
     limits = {attempt.account: limit, attempt.address: limit * ADDRESS_FACTOR}
     waits = [row["window_start"] + WINDOW - now for row in rows if row["attempts"] > limits[row["subject"]]]
     if waits:
-        raise TooManyLogins(retry_after=max(1, int(max(waits).total_seconds()) + 1))
+        raise refusal(retry_after=max(1, int(max(waits).total_seconds()) + 1))
 
 
 async def forgive(session: WriteSession, attempt: Attempt) -> None:

@@ -137,7 +137,7 @@ async def test_answers_are_shown_as_given_and_each_is_feedback(
         names = [row[0] for row in await connection.fetch("SELECT name FROM outbox_event ORDER BY id")]
     assert names.count("feedback.received") == 6
     assert names.count("survey.answered") == names.count("survey.published") == names.count("feedback.scored_low") == 1
-    assert all([finding.examined and not finding.violations async for finding in findings(database, CHECKS)])
+    assert not [finding async for finding in findings(database, CHECKS) if finding.violations]
 
 
 WRONG_DOCUMENTS: list[dict[str, Any]] = [

@@ -1,5 +1,5 @@
 """Routes of surveys and feedback."""
 
-from app.feedback.api import facts, surveys
+from app.feedback.api import facts, pages, surveys
 
-routers = [surveys.routes, facts.routes]
+routers = [surveys.routes, pages.routes, facts.routes]

@@ -3,13 +3,15 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Path, Response
+from fastapi import Depends, Path, Request, Response
 
 from app.core.http.etag import IfMatch, expected_version
 from app.core.http.etag import tag as etag
 from app.core.http.paging import Paging
 from app.core.http.routes import ReadSession, WriteSession, router
-from app.feedback import facts, queries, responses, surveys
+from app.core.settings import get_settings
+from app.feedback import facts, invitations, queries, responses, surveys
+from app.feedback.schemas.invitations import SurveyInvitationPage, SurveyInvitationsIn, SurveyLinksOut
 from app.feedback.schemas.surveys import (
     SurveyIn,
     SurveyOut,
@@ -149,3 +151,28 @@ async def list_survey_responses(
     """What was answered, the latest first."""
     await surveys.read(session, survey_id)
     return await queries.page_of_responses(session, actor, survey_id, page)
+
+
+@routes.post("/{survey_id}/invitations", status_code=201, response_model=SurveyLinksOut)
+async def invite_to_survey(
+    actor: CanWriteFeedback,
+    session: WriteSession,
+    request: Request,
+    survey_id: SurveyId,
+    body: SurveyInvitationsIn,
+    response: Response,
+) -> object:
+    """Make a link for each customer, by which the version in force is answered without logging in. Sending is yours."""
+    response.headers["cache-control"] = "no-store"
+    invited = await invitations.invite(session, actor, survey_id, **body.model_dump(), secret=request.app.state.secret)
+    at = (get_settings().public_url or str(request.base_url)).rstrip("/")
+    return {"items": [{**each, "url": f"{at}/v1/survey-links/{each['token']}"} for each in invited]}
+
+
+@routes.get("/{survey_id}/invitations", response_model=SurveyInvitationPage)
+async def list_survey_invitations(
+    actor: CanReadFeedback, session: ReadSession, survey_id: SurveyId, page: Paging
+) -> object:
+    """Who was invited, the latest first, without the links."""
+    await surveys.read(session, survey_id)
+    return await invitations.page(session, actor, survey_id, page)

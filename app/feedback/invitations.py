@@ -1,0 +1,178 @@
+"""Invitations to a survey: made for many customers at once, opened and answered by whoever has the link."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy import func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from app.core import audit, clock
+from app.core.db import ReadSession, Record, WriteSession
+from app.core.errors import Conflict, FieldError, Invalid, Problem, TooManyRequests
+from app.core.http.paging import Page
+from app.customers.document import visible_to
+from app.customers.models import customer
+from app.customers.queries import hold, hold_reached
+from app.feedback import responses, surveys
+from app.feedback.facts import WRITE
+from app.feedback.links import BadLink, Link, sealed
+from app.feedback.models import survey, survey_invitation, survey_version
+from app.feedback.queries import READ
+from app.feedback.rules import Fault, faults
+from app.feedback.schemas.surveys import SurveyDocument
+from app.identity.actor import Actor
+
+UNKNOWN_CUSTOMER = "there is no such customer among those you may write about"
+_i = survey_invitation.c
+
+
+class AnsweredAlready(Conflict):
+    type = "answered-already"
+    title = "This survey has been answered with this link"
+
+
+class SurveyClosed(Problem):
+    status = 410
+    type = "survey-closed"
+    title = "This survey is closed"
+
+
+class TooManyAnswers(TooManyRequests):
+    type = "too-many-answers"
+    title = "Too many attempts to answer; wait a minute"
+
+
+class Opened(NamedTuple):
+    """What an invitation asks, and the language of its customer, if it is known."""
+
+    invitation: Record
+    document: SurveyDocument
+    language: str | None
+
+
+class Unfinished(Invalid):
+    """Answers that do not fit, kept so that they can be shown again."""
+
+    def __init__(self, opened: Opened, answers: Mapping[str, Any], found: Mapping[str, Fault]) -> None:
+        super().__init__(
+            "Correct the answers named in errors",
+            errors=[FieldError(f"/body/{key}", responses.SAID[fault]) for key, fault in found.items()],
+        )
+        self.opened = opened
+        self.answers = answers
+        self.found = found
+
+
+class Guest(NamedTuple):
+    """Whoever has the link."""
+
+    id: UUID
+    kind: str = "survey_link"
+
+
+# ---- inviting --------------------------------------------------------------------------------------------------------
+
+
+async def invite(
+    session: WriteSession,
+    actor: Actor,
+    survey_id: UUID,
+    *,
+    customer_ids: Sequence[UUID],
+    channel: str,
+    days: int,
+    secret: str,
+) -> list[dict[str, Any]]:
+    """An invitation to each customer, with its `token`. Raises `NotFound`, `NothingAsked`, `Invalid`."""
+    number, _ = await surveys.asked(session, survey_id)
+    reached = await hold_reached(session, actor, WRITE, customer_ids)
+    unknown = [
+        FieldError(f"/body/customer_ids/{n}", UNKNOWN_CUSTOMER)
+        for n, each in enumerate(customer_ids)
+        if each not in reached
+    ]
+    if unknown:
+        raise Invalid("Correct the customers named in errors", errors=unknown)
+    whom = func.unnest(literal(list(customer_ids), ARRAY(UuidType))).alias("whom")
+    expires_at = clock.now().replace(microsecond=0) + timedelta(days=days)
+    about = {"survey_id": survey_id, "survey_version": number, "channel": channel}
+    given = {**about, "expires_at": expires_at, "created_by": session.principal}
+    rows = await session.all(
+        insert(survey_invitation)
+        .from_select(["customer_id", *given], select(whom.column, *(literal(v, _i[k].type) for k, v in given.items())))
+        .returning(survey_invitation)
+    )
+    audit.record(
+        session, actor, "survey.invited", "survey", survey_id, after={**about, "customer_ids": list(customer_ids)}
+    )
+    return [
+        {**dict(row), "token": sealed(secret, Link(row["customer_id"], row["id"], row["expires_at"]))} for row in rows
+    ]
+
+
+async def page(session: ReadSession, actor: Actor, survey_id: UUID, page: Page) -> dict[str, Any]:
+    """A page of a survey's invitations, of customers whose feedback the actor may read, the latest first."""
+    statement = (
+        select(survey_invitation)
+        .join(customer, customer.c.id == _i.customer_id)
+        .where(_i.survey_id == survey_id, visible_to(actor, READ))
+    )
+    return await page.latest_first(session, statement)
+
+
+# ---- answering -------------------------------------------------------------------------------------------------------
+
+
+async def opened(session: ReadSession, link: Link) -> Opened:
+    """What the link asks. Raises `BadLink` of a customer who is gone, `AnsweredAlready`, `SurveyClosed`."""
+    row = await session.first(
+        select(survey_invitation, survey.c.status, survey_version.c.document, customer.c.language)
+        .join(customer, customer.c.id == _i.customer_id)
+        .join(survey, survey.c.id == _i.survey_id)
+        .join(
+            survey_version,
+            (survey_version.c.survey_id == _i.survey_id) & (survey_version.c.number == _i.survey_version),
+        )
+        .where(_i.customer_id == link.customer_id, _i.id == link.invitation_id)
+    )
+    if row is None:
+        raise BadLink
+    if row["response_id"] is not None:
+        raise AnsweredAlready
+    if row["status"] != "open":
+        raise SurveyClosed
+    return Opened(row, SurveyDocument.model_validate(row["document"]), row["language"])
+
+
+async def answer(session: WriteSession, link: Link, given: Mapping[str, Sequence[str]]) -> Opened:
+    """Keep the answers of a form, once. Raises as `opened` does, and `Unfinished`."""
+    await hold(session, [link.customer_id])
+    # Whoever answers with the same link at the same time waits here.
+    await session.all(
+        select(_i.id).where(_i.customer_id == link.customer_id, _i.id == link.invitation_id).with_for_update()
+    )
+    found = await opened(session, link)
+    answers = responses.read_form(found.document, given)
+    if wrong := dict(faults(found.document.questions, answers)):
+        raise Unfinished(found, answers, wrong)
+    made = await responses.keep(
+        session,
+        customer_id=link.customer_id,
+        survey_id=found.invitation["survey_id"],
+        number=found.invitation["survey_version"],
+        document=found.document,
+        answers=answers,
+        channel=found.invitation["channel"],
+        answered_at=clock.business_now(),
+    )
+    await session.execute(
+        update(survey_invitation)
+        .where(_i.customer_id == link.customer_id, _i.id == link.invitation_id)
+        .values(response_id=made["id"])
+    )
+    after = {name: made[name] for name in ("customer_id", "survey_id", "survey_version")}
+    audit.record(session, Guest(link.invitation_id), "survey.answered", "survey_response", made["id"], after=after)
+    return found

@@ -1,0 +1,407 @@
+"""Links of invitations: they work once, for their time, as they were made; what else is tried gets a clear page."""
+
+import asyncio
+import base64
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from html.parser import HTMLParser
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core import clock
+from app.core.checks import findings
+from app.core.db import Database
+from app.feedback import links
+from app.feedback.checks import CHECKS
+from app.feedback.links import BadLink, ExpiredLink, Link, sealed
+from app.feedback.wording import WORDS, language_for
+from tests.conftest import SECRET, MakeUser
+from tests.customers.customers import create, pointers
+from tests.feedback.asking import DOCUMENT, draft, published
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+FORM = {**BROWSER, "Content-Type": "application/x-www-form-urlencoded"}
+ANSWERS = "delivery=4&recommend=10&tea=green&shops=north&shops=south&why=It+came+early."
+
+
+@pytest.fixture(autouse=True)
+def business_day(today: Callable[[date], None]) -> None:
+    today(date(2020, 6, 30))
+
+
+async def invited(client: httpx.AsyncClient, survey_id: str, *customer_ids: str, **body: Any) -> list[dict[str, Any]]:
+    given = {"customer_ids": customer_ids, "channel": "email", **body}
+    answer = await client.post(f"/v1/surveys/{survey_id}/invitations", json=given)
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
+
+
+@pytest.fixture
+async def invitation(admin: httpx.AsyncClient) -> dict[str, Any]:
+    customer = (await create(admin, language="zh"))["id"]
+    return (await invited(admin, await published(admin), customer))[0]
+
+
+class Page(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+# ---- the page --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_page_asks_everything_and_needs_nothing_else(
+    client: httpx.AsyncClient, invitation: dict[str, Any]
+) -> None:
+    answer = await client.get(invitation["url"], headers={**BROWSER, "Accept-Language": "en-GB"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    page = Page(answer.text)
+    names = {each["name"] for tag in ("input", "textarea") for each in page.named(tag)}
+    assert names == {question["key"] for question in DOCUMENT["questions"]}
+    assert page.named("html") == [{"lang": "en"}]
+    assert page.named("form") == [{"method": "post"}]
+    assert not {"script", "img", "link", "iframe"} & {tag for tag, _ in page.tags}
+    assert not [each for _, attributes in page.tags for each in attributes if each.startswith(("on", "style"))]
+
+
+async def test_every_input_has_a_label_and_every_group_a_name(
+    client: httpx.AsyncClient, invitation: dict[str, Any]
+) -> None:
+    page = Page((await client.get(invitation["url"], headers=BROWSER)).text)
+    ids = {str(attributes["id"]) for _, attributes in page.tags if "id" in attributes}
+    for attributes in (attributes for _, attributes in page.tags):
+        for names in (attributes.get("aria-labelledby"), attributes.get("aria-describedby")):
+            assert set((names or "").split()) <= ids
+    assert len(page.named("legend")) == len(page.named("fieldset")) == len(DOCUMENT["questions"])
+    order = [tag for tag, _ in page.tags]
+    assert all(order[n - 1] == "label" for n, tag in enumerate(order) if tag == "input")
+    assert all("aria-labelledby" in each for each in page.named("textarea"))
+
+
+async def test_headers_keep_scripts_out_and_the_address_in(
+    client: httpx.AsyncClient, invitation: dict[str, Any]
+) -> None:
+    for url in (invitation["url"], invitation["url"] + "x"):
+        answer = await client.get(url, headers=BROWSER)
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; ")
+        for part in ("form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"):
+            assert part in policy
+        assert "unsafe" not in policy
+        style = re.search(r"<style>(.*)</style>", answer.text, re.DOTALL)
+        assert style is not None
+        digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+        assert f"style-src 'sha256-{digest}'" in policy
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+async def test_what_a_survey_says_cannot_become_markup(client: httpx.AsyncClient, admin: httpx.AsyncClient) -> None:
+    evil = '"><script>alert(1)</script>'
+    questions = [
+        {"key": "a", "kind": "text", "text": {"en": evil}},
+        {"key": "b", "kind": "choice", "text": {"en": evil}, "options": [{"key": "o", "text": {"en": evil}}]},
+    ]
+    document = {"title": {"en": evil}, "introduction": {"en": evil}, "thanks": {"en": evil}, "questions": questions}
+    url = (await invited(admin, await published(admin, document), (await create(admin))["id"]))[0]["url"]
+    shown = await client.get(url)
+    again = await client.post(url, content=str(httpx.QueryParams({"a": f"</textarea>{evil}"})), headers=FORM)
+    done = await client.post(url, content="a=fine&b=o", headers=FORM)
+    assert (shown.status_code, again.status_code, done.status_code) == (200, 422, 200)
+    for answer in (shown, again, done):
+        assert "<script" not in answer.text
+        assert "&lt;script&gt;" in answer.text
+
+
+LANGUAGES = [
+    ("zh-CN,zh;q=0.9,en;q=0.8", None, "zh"),
+    ("en-US,en;q=0.9", "zh", "en"),
+    ("fr-FR,zh;q=0.5,en;q=0.4", "en", "zh"),
+    ("en;q=0,zh;q=0", "zh", "zh"),
+    ("fr", "zh-Hant", "zh"),
+    ("fr", "de", "en"),
+    ("", None, "en"),
+    ("*", "zh", "zh"),
+    ("zh;q=many", None, "en"),
+    ("," * 5000, "zh", "zh"),
+]
+
+
+@pytest.mark.parametrize(("asked", "known", "language"), LANGUAGES)
+def test_the_language_is_the_browsers_then_the_customers(asked: str, known: str | None, language: str) -> None:
+    assert language_for(asked, known) == language
+
+
+async def test_the_page_speaks_chinese(client: httpx.AsyncClient, invitation: dict[str, Any]) -> None:
+    by_customer = await client.get(invitation["url"], headers=BROWSER)
+    assert Page(by_customer.text).named("html") == [{"lang": "zh"}]
+    for phrase in ("您的订单", "配送如何？", "绿茶", "必填", "提交"):
+        assert phrase in by_customer.text
+    by_browser = await client.get(invitation["url"], headers={**BROWSER, "Accept-Language": "en"})
+    assert "Your order" in by_browser.text
+    refused = await client.get("/v1/survey-links/x", headers={**BROWSER, "Accept-Language": "zh"})
+    assert (refused.status_code, "链接无效" in refused.text) == (404, True)
+
+
+def test_both_languages_say_the_same_things() -> None:
+    english, chinese = WORDS["en"], WORDS["zh"]
+    for name in ("scales", "faults", "refusals"):
+        assert getattr(english, name).keys() == getattr(chinese, name).keys()
+
+
+# ---- answering -------------------------------------------------------------------------------------------------------
+
+
+async def test_answers_of_the_page_are_feedback_of_the_customer(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, invitation: dict[str, Any], database: Database
+) -> None:
+    answer = await client.post(invitation["url"], content=ANSWERS, headers=FORM)
+    assert (answer.status_code, "谢谢您" in answer.text) == (200, True)
+    response = (await admin.get(f"/v1/surveys/{invitation['survey_id']}/responses")).json()["items"][0]
+    assert response["answers"] == {
+        "delivery": 4,
+        "recommend": 10,
+        "tea": ["green"],
+        "shops": ["north", "south"],
+        "why": "It came early.",
+    }
+    said_by = (response["customer_id"], response["channel"], response["written_by"])
+    assert said_by == (invitation["customer_id"], "email", f"survey_link:{invitation['id']}")
+    assert response["answered_at"].startswith("2020-06-30")
+    listed = (await admin.get(f"/v1/surveys/{invitation['survey_id']}/invitations")).json()["items"]
+    shown = {name: value for name, value in invitation.items() if name != "url"}
+    assert listed == [{**shown, "response_id": response["id"]}]
+    async with database.connection() as connection:
+        audited = await connection.fetchrow("SELECT * FROM audit_event WHERE action = 'survey.answered'")
+        kept = await connection.fetchval("SELECT string_agg(t::text, '') FROM survey_invitation t")
+    assert (audited["actor_kind"], str(audited["actor_id"])) == ("survey_link", invitation["id"])
+    assert invitation["url"].rsplit("/", 1)[1] not in kept
+    assert all([finding.examined and not finding.violations async for finding in findings(database, CHECKS[:2])])
+
+
+async def test_a_link_answers_once_however_often_and_at_once_it_is_used(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, invitation: dict[str, Any]
+) -> None:
+    sent = [client.post(invitation["url"], content=ANSWERS, headers=FORM) for _ in range(6)]
+    statuses = sorted([answer.status_code for answer in await asyncio.gather(*sent)])
+    assert statuses == [200, *[409] * 5]
+    again = await client.get(invitation["url"], headers={**BROWSER, "Accept-Language": "en"})
+    assert (again.status_code, "You have answered already" in again.text) == (409, True)
+    assert len((await admin.get(f"/v1/surveys/{invitation['survey_id']}/responses")).json()["items"]) == 1
+
+
+WRONG = ["", "delivery=6", "delivery=%F0%9F%8D%B5", "delivery=4&tea=white", "delivery=4&recommend=11", "why=x"]
+
+
+@pytest.mark.parametrize("content", WRONG)
+async def test_answers_that_do_not_fit_come_back_with_what_is_wrong(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, invitation: dict[str, Any], content: str
+) -> None:
+    answer = await client.post(invitation["url"], content=content, headers={**FORM, "Accept-Language": "en"})
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.text
+    assert WORDS["en"].wrong in answer.text
+    assert (await admin.get("/v1/feedback")).json()["items"] == []
+    assert (await client.post(invitation["url"], content=ANSWERS, headers=FORM)).status_code == 200
+
+
+async def test_what_was_said_stays_in_the_form_that_comes_back(
+    client: httpx.AsyncClient, invitation: dict[str, Any]
+) -> None:
+    content = "recommend=7&tea=black&shops=south&why=%3Cb%3EIt+was+fine."
+    page = Page((await client.post(invitation["url"], content=content, headers=FORM)).text)
+    checked = {(each["name"], each["value"]) for each in page.named("input") if "checked" in each}
+    assert checked == {("recommend", "7"), ("tea", "black"), ("shops", "south")}
+
+
+HOSTILE: list[tuple[bytes, str]] = [
+    (b"delivery=%FF", "application/x-www-form-urlencoded"),
+    (b"\xff\xfe", "application/x-www-form-urlencoded"),
+    (b"a=1&" * 5000, "application/x-www-form-urlencoded"),
+    (b'{"delivery": 4}', "application/json"),
+    (b"--x\r\n\r\n", "multipart/form-data; boundary=x"),
+    (b"delivery=4&why=" + b"x" * 4001, "application/x-www-form-urlencoded"),
+    (b"delivery=" + b"9" * 5000, "application/x-www-form-urlencoded"),
+]
+
+
+@pytest.mark.parametrize(("content", "kind"), HOSTILE)
+async def test_hostile_forms_are_refused(
+    client: httpx.AsyncClient, invitation: dict[str, Any], content: bytes, kind: str
+) -> None:
+    answer = await client.post(invitation["url"], content=content, headers={"Content-Type": kind})
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+
+
+async def test_what_cannot_be_stored_is_left_out_of_a_text(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, invitation: dict[str, Any]
+) -> None:
+    content = "delivery=4&why=%00a%0D%0Ab%07&unasked=1"
+    assert (await client.post(invitation["url"], content=content, headers=FORM)).status_code == 200
+    said = (await admin.get(f"/v1/surveys/{invitation['survey_id']}/responses")).json()["items"][0]["answers"]
+    assert said == {"delivery": 4, "why": "a\nb"}
+
+
+# ---- links that do not work ------------------------------------------------------------------------------------------
+
+
+async def test_a_forged_or_altered_link_is_no_link(client: httpx.AsyncClient, invitation: dict[str, Any]) -> None:
+    base, token = invitation["url"].rsplit("/", 1)
+    later = Link(*(uuid4(), uuid4()), clock.now() + timedelta(days=1))
+    altered = [token[:n] + ("B" if token[n] != "B" else "C") + token[n + 1 :] for n in range(0, len(token), 7)]
+    forged = [sealed("another secret, long enough to be one of ours", later), token[:-1], token + "A", "%00", "茶", "x"]
+    for each in (*altered, *forged):
+        for method, headers in (("GET", BROWSER), ("POST", FORM)):
+            answer = await client.request(method, f"{base}/{each}", headers=headers, content=ANSWERS)
+            assert answer.status_code == 404, each
+            assert "This link is not valid" in answer.text
+    assert (await client.get(f"{base}/{'x' * 201}", headers=BROWSER)).status_code == 404
+    problem = await client.get(f"{base}/x")
+    assert (problem.status_code, problem.json()["type"]) == (404, "urn:strata:problem:bad-link")
+    assert (await client.get(invitation["url"])).status_code == 200
+
+
+async def test_a_link_of_a_customer_who_is_gone_is_no_link(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, invitation: dict[str, Any], database: Database
+) -> None:
+    assert (await admin.delete(f"/v1/customers/{invitation['customer_id']}")).status_code == 204
+    for answer in (await client.get(invitation["url"]), await client.post(invitation["url"], headers=FORM)):
+        assert answer.status_code == 404
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM survey_invitation") == 0
+
+
+async def test_a_link_works_until_its_time_is_over(
+    client: httpx.AsyncClient, invitation: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = datetime.fromisoformat(invitation["expires_at"])
+    for at, status in ((end - timedelta(seconds=1), 200), (end, 410), (end + timedelta(seconds=1), 410)):
+        with monkeypatch.context() as patched:
+            patched.setattr(clock, "now", lambda at=at: at)
+            answer = await client.get(invitation["url"], headers={**BROWSER, "Accept-Language": "en"})
+            assert answer.status_code == status, at
+            assert ("This link has expired" in answer.text) == (status == 410)
+
+
+async def test_a_closed_survey_takes_no_answers_by_links(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, invitation: dict[str, Any]
+) -> None:
+    await admin.patch(f"/v1/surveys/{invitation['survey_id']}", json={"status": "closed"})
+    for method, headers in (("GET", BROWSER), ("POST", FORM)):
+        answer = await client.request(method, invitation["url"], headers=headers, content=ANSWERS)
+        assert answer.status_code == 410
+        assert "调查已结束" not in answer.text  # whose language is not known of a link that leads nowhere
+        assert "This survey is closed" in answer.text
+
+
+async def test_a_link_asks_the_version_it_was_made_for(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, invitation: dict[str, Any]
+) -> None:
+    path = f"/v1/surveys/{invitation['survey_id']}/versions"
+    other = {"title": {"en": "Another"}, "questions": [{"key": "q", "kind": "nps", "text": {"en": "Recommend?"}}]}
+    await admin.post(path, json={"document": other})
+    assert (await admin.post(f"{path}/2/publish")).status_code == 200
+    assert (await client.post(invitation["url"], content=ANSWERS, headers=FORM)).status_code == 200
+    response = (await admin.get(f"/v1/surveys/{invitation['survey_id']}/responses")).json()["items"][0]
+    assert response["survey_version"] == 1
+
+
+async def test_answering_is_bounded_by_link_and_by_address(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, setting: Callable[..., None]
+) -> None:
+    setting(survey_answers_per_minute=2)
+    survey_id = await published(admin)
+    customers = [(await create(admin))["id"] for _ in range(6)]
+    made = await invited(admin, survey_id, *customers)
+    statuses = [(await client.post(made[0]["url"], headers=FORM)).status_code for _ in range(3)]
+    assert statuses == [422, 422, 429]
+    for each in made[1:5]:
+        for _ in range(2):
+            await client.post(each["url"], headers=FORM)
+    refused = await client.post(made[5]["url"], content=ANSWERS, headers={**FORM, "Accept-Language": "en"})
+    assert (refused.status_code, "Too many attempts" in refused.text) == (429, True)
+    assert int(refused.headers["retry-after"]) >= 1
+    assert (await client.get(made[5]["url"])).status_code == 200
+
+
+# ---- inviting --------------------------------------------------------------------------------------------------------
+
+
+async def test_only_customers_within_reach_are_invited_and_only_to_what_is_asked(
+    admin: httpx.AsyncClient, make_user: MakeUser
+) -> None:
+    mine = await make_user({"feedback:write": "own", "feedback:read": "own", "surveys:read": "all"})
+    own = (await create(admin, owner_id=mine.headers["X-Test-User"]))["id"]
+    other = (await create(admin))["id"]
+    survey_id = await published(admin)
+    path = f"/v1/surveys/{survey_id}/invitations"
+    refused = await mine.post(path, json={"customer_ids": [own, other], "channel": "email"})
+    assert pointers(refused) == ["/body/customer_ids/1"]
+    await invited(admin, survey_id, other)
+    made = (await invited(mine, survey_id, own, own, days=1))[0]
+    assert [each["id"] for each in (await mine.get(path)).json()["items"]] == [made["id"]]
+    assert len((await admin.get(path)).json()["items"]) == 2
+    unpublished = f"/v1/surveys/{await draft(admin)}/invitations"
+    assert (await admin.post(unpublished, json={"customer_ids": [own], "channel": "email"})).status_code == 409
+
+
+async def test_links_begin_where_customers_reach_the_service(
+    admin: httpx.AsyncClient, setting: Callable[..., None]
+) -> None:
+    survey_id, customer = await published(admin), (await create(admin))["id"]
+    assert (await invited(admin, survey_id, customer))[0]["url"].startswith("http://strata.test/v1/survey-links/")
+    setting(public_url="https://ask.example.com/about/")
+    made = (await invited(admin, survey_id, customer))[0]["url"]
+    assert made.startswith("https://ask.example.com/about/v1/survey-links/")
+
+
+# ---- the seal --------------------------------------------------------------------------------------------------------
+
+INSTANTS = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+LINKS = st.builds(Link, st.uuids(), st.uuids(), INSTANTS.map(lambda at: at.replace(microsecond=0)))
+
+
+@given(LINKS)
+def test_a_link_says_what_was_sealed_into_it(link: Link) -> None:
+    token = sealed(SECRET, link)
+    assert links.read(SECRET, token, link.expires_at - timedelta(seconds=1)) == link
+    with pytest.raises(ExpiredLink):
+        links.read(SECRET, token, link.expires_at)
+    with pytest.raises(BadLink):
+        links.read(SECRET + "x", token, link.expires_at - timedelta(days=1))
+
+
+@given(
+    LINKS, st.integers(0, 74), st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/ ")
+)
+def test_any_other_character_breaks_the_seal(link: Link, place: int, character: str) -> None:
+    token = sealed(SECRET, link)
+    altered = token[:place] + character + token[place + 1 :]
+    if altered != token:
+        with pytest.raises(BadLink):
+            links.read(SECRET, altered, link.expires_at - timedelta(days=1))
+
+
+@given(st.text(max_size=250))
+def test_anything_else_is_no_link(text: str) -> None:
+    with pytest.raises(BadLink):
+        links.read(SECRET, text, datetime(2020, 1, 1, tzinfo=UTC))
