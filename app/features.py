@@ -29,6 +29,7 @@ from app.customers import document
 from app.customers import handlers as customers_handlers
 from app.customers.timeline import TimelinePart
 from app.directory import api as directory_api
+from app.directory import handlers as directory_handlers
 from app.directory import timeline
 from app.feedback import api as feedback_api
 from app.feedback import checks as feedback_checks
@@ -128,7 +129,14 @@ FEATURES = [
         timeline={"class_change": classification_timeline.TIMELINE},
         checks=classification_checks.CHECKS,
     ),
-    Feature("directory", directory_api.routers),
+    Feature(
+        "directory",
+        directory_api.routers,
+        handlers=directory_handlers.HANDLERS,
+        jobs=directory_handlers.JOBS,
+        schedules=directory_handlers.SCHEDULES,
+        dead_letters=directory_handlers.DEAD_LETTERS,
+    ),
     Feature(
         "webhooks",
         webhooks_api.routers,

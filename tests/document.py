@@ -116,6 +116,7 @@ async def made(service: Service, name: str) -> str:
         "recalculation_id": ("/v1/recalculations", {"body": {}}),
         "simulation_id": ("/v1/schemes/lifecycle/versions/1/simulations", {"body": {}}),
         "prediction_id": ("/v1/predictions", {"body": {}}),
+        "export_id": ("/v1/exports", OPERATIONS["start_export"].options()),
         "import_id": ("/v1/imports", OPERATIONS["start_import"].options()),
         "webhook_id": ("/v1/webhooks", OPERATIONS["create_webhook"].options()),
         "survey_id": ("/v1/surveys", OPERATIONS["create_survey"].options()),

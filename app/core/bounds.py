@@ -7,6 +7,7 @@ is refused here, at the edge.
 import re
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -127,6 +128,13 @@ Money = Annotated[DecimalText, PlainSerializer(money_text, return_type=str, when
 PositiveDecimal = Annotated[DecimalText, Field(gt=0)]
 Count = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 Id = UUID
+
+
+class FileFormat(StrEnum):
+    """How a file is written."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
 
 
 class In(BaseModel):

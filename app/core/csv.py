@@ -34,7 +34,14 @@ async def file_of(
     """
     yield lines([columns])
     async for rows in blocks(after):
-        yield lines([[_written(row[name], written.get(name)) for name in columns] for row in rows])
+        yield block(columns, rows, written)
+
+
+def block(
+    columns: Sequence[str], rows: Iterable[Mapping[str, Any]], written: Mapping[str, Callable[[Any], str]]
+) -> str:
+    """Some rows of such a file."""
+    return lines([[_written(row[name], written.get(name)) for name in columns] for row in rows])
 
 
 def _written(value: Any, how: Callable[[Any], str] | None) -> Any:

@@ -1,7 +1,7 @@
-"""Finding customers: read one, list, search and count by predicate tree, members of a class, as pages or as a file;
+"""Finding customers: read one, list, search and count by predicate tree, members of a class, as pages or as files;
 a customer's timeline.
 
-Announces nothing and reacts to nothing.
-Reads everything below, always starting from what the actor may see.
-Never changes anything; who takes a file is written down.
+Announces nothing. Reacts to a customer's deletion: files that it is in are withdrawn.
+Reads everything below, always starting from what the actor may see; who takes a file is written down.
+Never changes anything but its files.
 """

@@ -7,17 +7,20 @@ from fastapi import Depends, Path, Query, Request, Response
 
 from app.classification import schemes, segments
 from app.classification.definitions import IN
-from app.core.bounds import Code, Key
+from app.core.bounds import Code, FileFormat, Key
 from app.core.http.etag import tag as etag
-from app.core.http.files import CsvResponse, csv_file
+from app.core.http.files import CsvResponse, csv_file, ndjson_file
 from app.core.http.paging import Page, Paging
-from app.core.http.routes import REQUEST_ID, ReadSession, note_reading, router
+from app.core.http.routes import PRINCIPAL, REQUEST_ID, ReadSession, WriteSession, note_reading, router
 from app.customers import document
 from app.customers.schemas import CustomerOut, Region, TagName
-from app.directory import exports, queries, timeline
+from app.directory import exports, files, queries, timeline
 from app.directory.schemas import (
     ClassFilter,
     CustomerPage,
+    ExportIn,
+    ExportOut,
+    ExportPage,
     IdentityFilter,
     PreviewIn,
     PreviewOut,
@@ -36,6 +39,7 @@ CanReadSegments = Annotated[Actor, Depends(Requires(segments.READ))]
 SchemeKey = Annotated[Key, Path(description="scheme key, such as abc")]
 ClassName = Annotated[Code, Path(description="class, such as A")]
 SegmentKey = Annotated[Key, Path(description="segment key, such as big_in_shanghai")]
+ExportId = Annotated[UUID, Path(description="export id")]
 Include = Annotated[Literal["total"] | None, Query(description="`total` counts all matches")]
 
 
@@ -177,6 +181,49 @@ async def export_segment_customers(
     await segments.check_exists(session, key)
     rows = await exports.file_of_class(session, actor, key, IN, request.scope.get(REQUEST_ID))
     return csv_file(key, rows)
+
+
+@routes.post("/exports", status_code=202, response_model=ExportOut)
+async def start_export(actor: CanReadCustomers, session: WriteSession, response: Response, body: ExportIn) -> object:
+    """Write customers into a file in the background: those found by a predicate, of a class, in a segment, or all.
+
+    Whom you see, with contact data as far as you may read it. The file is yours alone and kept for 24 hours.
+    """
+    export_id = await files.request(session, actor, body)
+    response.headers["location"] = f"/v1/exports/{export_id}"
+    return await files.one(session, export_id, session.principal)
+
+
+@routes.get("/exports", response_model=ExportPage)
+async def list_exports(actor: CanReadCustomers, session: ReadSession, request: Request, page: Paging) -> object:
+    """Your exports, the latest first."""
+    return await files.page_of(session, page, request.scope[PRINCIPAL])
+
+
+@routes.get("/exports/{export_id}", response_model=ExportOut)
+async def read_export(actor: CanReadCustomers, session: ReadSession, request: Request, export_id: ExportId) -> object:
+    """An export of yours and how far it is."""
+    return await files.one(session, export_id, request.scope[PRINCIPAL])
+
+
+@routes.post("/exports/{export_id}/cancel", response_model=ExportOut)
+async def cancel_export(actor: CanReadCustomers, session: WriteSession, export_id: ExportId) -> object:
+    """Stop an export of yours; there will be no file."""
+    await files.cancel(session, actor, export_id)
+    return await files.one(session, export_id, session.principal)
+
+
+@routes.get(
+    "/exports/{export_id}/file",
+    response_model=str,
+    response_class=CsvResponse,
+    responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
+)
+async def fetch_export(actor: CanReadCustomers, session: ReadSession, request: Request, export_id: ExportId) -> object:
+    """The file, once it is complete; that you took it is audited. 410 when it has expired or was withdrawn."""
+    scope = request.scope
+    file = await files.fetch(session, actor, export_id, scope[PRINCIPAL], scope.get(REQUEST_ID))
+    return (csv_file if file.format is FileFormat.CSV else ndjson_file)(file.name, file.content)
 
 
 @routes.post("/segments/preview", response_model=PreviewOut)

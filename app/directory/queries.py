@@ -113,7 +113,7 @@ async def _filter_params(session: ReadSession, actor: Actor, filters: Mapping[st
     params: dict[str, Any] = {}
     for name, value in filters.items():
         if name == "class":
-            params["class_scheme"], params["class_name"] = await _known_class(session, value)
+            params["class_scheme"], params["class_name"] = await known_class(session, value)
         elif name == "identity":
             if not actor.may(READ_CONTACT):
                 raise Forbidden(f"Identities are masked for you; filtering by them needs {READ_CONTACT}")
@@ -135,7 +135,7 @@ def _identity(given: str) -> tuple[str, str]:
         raise Invalid.at("/query/identity", str(error)) from error
 
 
-async def _known_class(session: ReadSession, value: str, pointer: str = "/query/class") -> tuple[str, str]:
+async def known_class(session: ReadSession, value: str, pointer: str = "/query/class") -> tuple[str, str]:
     key, _, name = value.partition(":")
     each = (await current(session)).schemes.get(key)
     if each is None:
@@ -270,22 +270,27 @@ async def _class_names(session: ReadSession) -> dict[str, list[str]]:
 
 
 # Left out by the planner where no metric is asked for; an inner join where one is.
-_measured = customer.outerjoin(customer_metrics, customer_metrics.c.customer_id == customer.c.id)
+measured = customer.outerjoin(customer_metrics, customer_metrics.c.customer_id == customer.c.id)
+
+
+async def condition_of(session: ReadSession, actor: Actor, where: Node) -> ColumnElement[bool]:
+    """The predicate over `measured`, as far as the actor may ask. Raises `Invalid` and `Forbidden` naming the part."""
+    names = await _class_names(session)
+    _check_classes(where, names, "/body/where")
+    return to_sql(where, CustomerResolver(actor, names), "/body/where")
 
 
 async def search_customers(
     session: ReadSession, actor: Actor, page: Page, *, where: Node, asked: Any, sort: Sort, total: bool
 ) -> Found:
     """A page of the customers for whom the predicate holds, as JSON text. `asked` binds the cursor to the question."""
-    names = await _class_names(session)
-    _check_classes(where, names, "/body/where")
-    condition = to_sql(where, CustomerResolver(actor, names), "/body/where")
+    condition = await condition_of(session, actor, where)
     after = page.after(asked)
-    statement = _sorted(actor, sort, [condition], after is not None).select_from(_measured)
+    statement = _sorted(actor, sort, [condition], after is not None).select_from(measured)
     params = scope_params(actor) | _position_params(sort, after) | {"rows": page.limit + 1}
     count = None
     if total:
-        counting = select(func.count()).select_from(_measured).where(visible_to(actor), condition)
+        counting = select(func.count()).select_from(measured).where(visible_to(actor), condition)
         count = int(await session.scalar(counting))
     return await _page(session, statement, params, page, sort, asked, count)
 
@@ -298,6 +303,6 @@ async def preview(session: ReadSession, actor: Actor, permission: str, when: Nod
     condition = to_sql(when, CustomerResolver(actor, await _class_names(session)), "/body/when")
     seen = [visible_to(actor, permission), visible_to(actor)]
     count = select(func.count())
-    customers = int(await session.scalar(count.select_from(_measured).where(*seen, condition)))
+    customers = int(await session.scalar(count.select_from(measured).where(*seen, condition)))
     of = int(await session.scalar(count.select_from(customer).where(*seen)))
     return {"customers": customers, "of": of, "share": round(customers / of, 6) if of else 0.0}

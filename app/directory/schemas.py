@@ -2,13 +2,14 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from app.core.bounds import Count, Flag, In, Out, Printable
+from app.core.bounds import Count, FileFormat, Flag, In, Key, Out, Printable
 from app.core.pagination import MAX_CURSOR_LENGTH
 from app.core.predicates import Predicate
+from app.core.work import WorkOut
 from app.customers.schemas import CustomerOut
 
 ClassFilter = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}:[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
@@ -105,3 +106,33 @@ class SearchIn(In):
     limit: Annotated[int, Field(ge=1, le=200, strict=True)] = 50
     cursor: Annotated[str, StringConstraints(max_length=MAX_CURSOR_LENGTH)] | None = None
     include_total: Flag = False
+
+
+class ExportIn(In):
+    """Which customers go into a file: found by a predicate, of a class, in a segment, or all that you may see."""
+
+    model_config = ConfigDict(
+        populate_by_name=True, json_schema_extra={"examples": [{"format": "csv", "class": "lifecycle:loyal"}]}
+    )
+
+    format: FileFormat = FileFormat.CSV
+    where: Predicate | None = Field(default=None, description="a predicate tree as in a search")
+    class_: ClassFilter | None = Field(default=None, alias="class", description="scheme:class, such as abc:A")
+    segment: Key | None = Field(default=None, description="segment key, such as big_in_shanghai")
+
+
+class ExportOut(WorkOut):
+    """Long work: a file of customers and how far it is. Completed, it can be fetched until it expires."""
+
+    format: FileFormat
+    kind: Literal["everybody", "search", "class", "segment"]
+    name: str | None = Field(description="the class or the segment")
+    size: Count = Field(description="bytes")
+    expires_at: datetime | None
+
+
+class ExportPage(Out):
+    """A page of your exports, the latest first."""
+
+    items: list[ExportOut]
+    next_cursor: str | None

@@ -5,12 +5,12 @@ from uuid import UUID
 
 from fastapi import Depends, Query, Request
 
-from app.core.bounds import Instant, Key, Reference
+from app.core.bounds import FileFormat, Instant, Key, Reference
 from app.core.http.files import CsvResponse, csv_file, ndjson_file
 from app.core.http.paging import Paging
 from app.core.http.routes import REQUEST_ID, ReadSession, router
 from app.governance import trail
-from app.governance.schemas import Action, AuditPage, FileFormat
+from app.governance.schemas import Action, AuditPage
 from app.governance.trail import Asked
 from app.identity.access import Requires
 from app.identity.actor import Actor

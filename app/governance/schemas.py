@@ -1,7 +1,6 @@
 """The contract of the audit trail: what is asked and what is answered."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,13 +9,6 @@ from pydantic import Field, StringConstraints
 from app.core.bounds import Out
 
 Action = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,40}\.[a-z][a-z_]{0,60}$")]
-
-
-class FileFormat(StrEnum):
-    """How a file is written."""
-
-    CSV = "csv"
-    NDJSON = "ndjson"
 
 
 class AuditEventOut(Out):

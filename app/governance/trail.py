@@ -11,10 +11,10 @@ from sqlalchemy import Select, select
 
 from app.core import audit, csv, ndjson
 from app.core.audit import audit_event
+from app.core.bounds import FileFormat
 from app.core.db import ReadSession, Record
 from app.core.errors import Forbidden
 from app.core.http.paging import Page
-from app.governance.schemas import FileFormat
 from app.identity.actor import Actor, Scope
 
 READ = "audit:read"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 EVERYTHING = "*"
@@ -61,6 +62,29 @@ def widest(grants: Iterable[Mapping[str, Scope]]) -> dict[str, Scope]:
             if held is None or scope.breadth > held.breadth:
                 together[permission] = scope
     return together
+
+
+def as_kept(actor: Actor) -> dict[str, Any]:
+    """Whose rights long work has, to be kept with it. Without the name: it may change."""
+    return {
+        "kind": actor.kind,
+        "id": actor.id,
+        "permissions": dict(actor.permissions),
+        "unit_ids": actor.unit_ids,
+        "subtree_ids": actor.subtree_ids,
+    }
+
+
+def from_kept(kept: Mapping[str, Any]) -> Actor:
+    """Who asked for the work, with the rights of that moment."""
+    return Actor(
+        kind=kept["kind"],
+        id=UUID(kept["id"]) if kept["id"] else None,
+        name=kept["kind"],
+        permissions=permissions_from(kept["permissions"]),
+        unit_ids=tuple(map(UUID, kept["unit_ids"])),
+        subtree_ids=tuple(map(UUID, kept["subtree_ids"])),
+    )
 
 
 def permissions_from(stored: Mapping[str, str]) -> dict[str, Scope]:

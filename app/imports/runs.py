@@ -14,7 +14,7 @@ from app.core import audit, work
 from app.core.db import Database, Record, WriteSession
 from app.core.events import publish
 from app.core.jobs import progressed
-from app.identity.actor import Actor, permissions_from
+from app.identity.actor import Actor, from_kept
 from app.imports import kinds, storage
 from app.imports.events import ImportCompleted
 from app.imports.kinds import ImportKind, Rejection
@@ -58,7 +58,7 @@ class Run:
             row["job_id"],
             kind,
             Plan.from_json(row["plan"]),
-            actor_of(row),
+            from_kept(row["actor"]),
             row["dry_run"],
             row["phase"],
             row["rows_read"],
@@ -136,30 +136,6 @@ async def clean_if_ended(database: Database, import_id: UUID) -> None:
     async with database.transaction() as session:
         if await session.scalar(select(imports.c.id).where(imports.c.id == import_id, ~work.under_way(imports))):
             await clean(session, import_id)
-
-
-def actor_as_json(actor: Actor) -> dict[str, Any]:
-    """Whose rights an import has, to be kept with it. Without the name: it may change."""
-    return {
-        "kind": actor.kind,
-        "id": actor.id,
-        "permissions": dict(actor.permissions),
-        "unit_ids": actor.unit_ids,
-        "subtree_ids": actor.subtree_ids,
-    }
-
-
-def actor_of(row: Record) -> Actor:
-    """Who asked for the import, with the rights of that moment."""
-    kept = row["actor"]
-    return Actor(
-        kind=kept["kind"],
-        id=UUID(kept["id"]) if kept["id"] else None,
-        name=kept["kind"],
-        permissions=permissions_from(kept["permissions"]),
-        unit_ids=tuple(map(UUID, kept["unit_ids"])),
-        subtree_ids=tuple(map(UUID, kept["subtree_ids"])),
-    )
 
 
 async def give_up(session: WriteSession, import_id: UUID, reason: str) -> None:

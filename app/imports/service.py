@@ -12,12 +12,11 @@ from app.core import audit, jobs, work
 from app.core.db import WriteSession
 from app.core.errors import Conflict, Forbidden, Invalid
 from app.core.settings import get_settings
-from app.identity.actor import Actor
+from app.identity.actor import Actor, as_kept
 from app.imports import formats, kinds, plan, queries, storage
 from app.imports.formats import FileError
 from app.imports.kinds import ImportKind, Options
 from app.imports.models import imports
-from app.imports.runs import actor_as_json
 
 JOB = "imports.run"
 WRITE = "imports:write"
@@ -129,7 +128,7 @@ async def _insert(session: WriteSession, actor: Actor, upload: Upload, order: Or
             plan=how.as_json(),
             dry_run=order.dry_run,
             requested_by=actor.id,
-            actor=actor_as_json(actor),
+            actor=as_kept(actor),
         )
         .returning(imports.c.id)
     )

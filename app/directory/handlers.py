@@ -1,0 +1,15 @@
+"""The background work of the directory, and what it does when it hears of something."""
+
+from typing import Any
+
+from app.core.jobs import Schedule
+from app.core.work import fails_with_its_job
+from app.customers.events import CustomerDeleted
+from app.directory import files
+from app.directory.models import export
+from app.directory.writing import run_export
+
+HANDLERS: dict[type[Any], Any] = {CustomerDeleted: files.on_deletion}
+JOBS = {files.JOB: run_export, "exports.forget": files.forget_expired}
+DEAD_LETTERS = {files.JOB: fails_with_its_job(export)}
+SCHEDULES = [Schedule("exports.forget", "*/15 * * * *")]
