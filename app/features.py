@@ -35,6 +35,7 @@ from app.feedback import api as feedback_api
 from app.feedback import checks as feedback_checks
 from app.feedback import handlers as feedback_handlers
 from app.feedback import queries as feedback_queries
+from app.feedback import scores
 from app.governance import api as governance_api
 from app.governance import checks as governance_checks
 from app.governance import handlers as governance_handlers
@@ -75,6 +76,7 @@ class Feature:
     customer_fields: dict[str, ColumnElement[Any]] = field(default_factory=dict)
     channels: Mapping[str, Select[Any]] = field(default_factory=dict)
     timeline: Mapping[str, TimelinePart] = field(default_factory=dict)
+    score_groups: Mapping[str, tuple[str, Select[Any]]] = field(default_factory=dict)
     import_kinds: list[ImportKind] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
 
@@ -127,6 +129,7 @@ FEATURES = [
         dead_letters=classification_handlers.DEAD_LETTERS,
         customer_fields={"classes": classification_queries.classes_of_customer},
         timeline={"class_change": classification_timeline.TIMELINE},
+        score_groups={"class": (classification_queries.READ, classification_queries.CLASS_MEMBERS)},
         checks=classification_checks.CHECKS,
     ),
     Feature(
@@ -162,12 +165,13 @@ SCHEDULES: list[Schedule] = [schedule for feature in FEATURES for schedule in fe
 
 
 def install() -> None:
-    """Wire the packages: event handlers, fields of a customer's JSON, portraits' channels, timelines, import kinds."""
+    """Wire the packages: event handlers, fields of a customer's JSON, channels, timelines, groups, import kinds."""
     for feature in FEATURES:
         subscribe(feature.handlers)
         document.extend(feature.customer_fields)
         portraits.add_channels(feature.channels)
         timeline.add(feature.timeline)
+        scores.add_memberships(feature.score_groups)
         for kind in feature.import_kinds:
             kinds.register(kind)
 

@@ -33,6 +33,11 @@ classes_of_customer = (
 )
 """A customer's classes as JSON, for the customer document."""
 
+CLASS_MEMBERS = select(
+    customer_class.c.customer_id, customer_class.c.scheme.label("key"), customer_class.c.class_.label("name")
+)
+"""Who is in which class of which scheme, for packages that put customers together by it."""
+
 
 async def classes_summary(session: ReadSession, actor: Actor, key: str) -> list[dict[str, Any]]:
     """Customers and revenue of each class of a scheme, among the customers the actor may see."""

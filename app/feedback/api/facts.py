@@ -9,8 +9,9 @@ from app.core.bounds import Instant, Key
 from app.core.http.paging import Paging
 from app.core.http.routes import ReadSession, WriteSession, router
 from app.customers import document
-from app.feedback import facts, queries
+from app.feedback import facts, queries, scores
 from app.feedback.schemas.facts import FeedbackIn, FeedbackKind, FeedbackOut, FeedbackPage, Measure
+from app.feedback.schemas.scores import Period, ScorePage, ScoresBy
 from app.identity.access import Requires
 from app.identity.actor import Actor
 
@@ -68,3 +69,33 @@ async def read_feedback(
 async def list_feedback(actor: CanReadFeedback, session: ReadSession, page: Paging, filters: Filters) -> object:
     """Feedback across customers, the latest first."""
     return await queries.page_of_feedback(session, actor, page, filters=filters)
+
+
+async def _grouping(
+    by: Annotated[ScoresBy | None, Query(description="what the answers are put together by")] = None,
+    scheme: Annotated[Key | None, Query(description="with by=class: whose classes")] = None,
+    period: Period | None = None,
+) -> scores.Grouping:
+    return scores.Grouping(by, scheme, period)
+
+
+async def _asked(
+    measure: Measure | None = None,
+    channel: Key | None = None,
+    topic: Key | None = None,
+    since: Annotated[Instant | None, Query(description="at or after this instant")] = None,
+    until: Annotated[Instant | None, Query(description="before this instant")] = None,
+) -> dict[str, Any]:
+    return await _filters(None, measure, channel, topic, since, until)
+
+
+@routes.get("/feedback/scores", response_model=ScorePage)
+async def read_feedback_scores(
+    actor: CanReadFeedback,
+    session: ReadSession,
+    page: Paging,
+    grouping: Annotated[scores.Grouping, Depends(_grouping)],
+    filters: Annotated[dict[str, Any], Depends(_asked)],
+) -> object:
+    """NPS, CSAT and CES of the customers within reach: of all, or by customer, unit, class, topic, channel, period."""
+    return await scores.page_of_scores(session, actor, page, grouping=grouping, filters=filters)
