@@ -34,6 +34,7 @@ from app.directory import timeline
 from app.feedback import api as feedback_api
 from app.feedback import checks as feedback_checks
 from app.feedback import handlers as feedback_handlers
+from app.feedback import importing as feedback_importing
 from app.feedback import queries as feedback_queries
 from app.feedback import scores
 from app.governance import api as governance_api
@@ -117,6 +118,7 @@ FEATURES = [
         "feedback",
         feedback_api.routers,
         handlers=feedback_handlers.HANDLERS,
+        import_kinds=[feedback_importing.KIND],
         timeline={"feedback": feedback_queries.TIMELINE},
         checks=feedback_checks.CHECKS,
     ),

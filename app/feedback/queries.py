@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Select, Text, cast, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, DateTime, Select, Text, and_, cast, func, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from app.core.db import ReadSession
 from app.core.errors import NotFound
@@ -15,6 +16,7 @@ from app.customers.document import visible_to
 from app.customers.models import customer
 from app.customers.timeline import TimelinePart
 from app.feedback.models import feedback, survey_response
+from app.feedback.rules import LOW, LOW_STARS
 from app.identity.actor import Actor
 
 READ = "feedback:read"
@@ -85,6 +87,12 @@ async def page_of_responses(session: ReadSession, actor: Actor, survey_id: UUID,
         .where(_r.survey_id == survey_id, visible_to(actor, READ))
     )
     return await page.latest_first(session, statement)
+
+
+def scored_low(row: ReadOnlyColumnCollection[str, Any]) -> ColumnElement[bool]:
+    """Whether a row of feedback has a score that somebody should hear of: `rules.is_low` as SQL."""
+    on_scales = (and_(row.measure == measure, row.score <= lowest) for measure, lowest in LOW.items())
+    return or_(*on_scales, and_(row.kind == "review", row.score <= LOW_STARS))
 
 
 def _timeline() -> Select[Any]:
