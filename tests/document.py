@@ -4,8 +4,10 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from app.core import clock
 from app.core.http.docs import document
 from app.main import create_app
 from tests.service import Service
@@ -97,6 +99,8 @@ async def made(service: Service, name: str) -> str:
         return {"key": "lifecycle", "name": "prospect", "n": "1"}[name]
     if name == "user_id":
         return str((await service.user({"users:read": "own"}))[0])
+    if name == "delegation_id":
+        return await delegation(service)
     if name == "membership_id":
         return await membership(service, "SELECT id FROM user_account WHERE username = 'admin'")
     if name == "session_id":
@@ -203,6 +207,15 @@ async def session_of(service: Service, user: str) -> str:
     """A new session of the user whom the query gives."""
     opened = f"INSERT INTO auth_session (user_id, expires_at) VALUES (({user}), now() + interval '1 day') RETURNING id"
     return str(await service.value(opened))
+
+
+async def delegation(service: Service) -> str:
+    """A new delegation of the administrator's."""
+    delegate, _ = await service.user({})
+    body = {"delegate_id": str(delegate), "ends_on": (clock.now().date() + timedelta(days=9)).isoformat()}
+    answer = await service.send("POST", "/v1/delegations", token=service.tokens["admin"], body=body)
+    assert answer.status == 201, answer.body
+    return str(answer.json()["id"])
 
 
 async def membership(service: Service, user: str) -> str:

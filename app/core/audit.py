@@ -28,6 +28,7 @@ audit_event = Table(
     Column("before", JSONB),
     Column("after", JSONB),
     Column("request_id", Text),
+    Column("on_behalf_of", UuidType, comment="the absent user for whom the actor stood in"),
     Index("ix_audit_event_resource", "resource", "resource_id"),
     Index("ix_audit_event_actor", "actor_id", "id"),
 )
@@ -40,6 +41,8 @@ class Who(Protocol):
     def kind(self) -> str: ...
     @property
     def id(self) -> UUID | None: ...
+    @property
+    def on_behalf_of(self) -> UUID | None: ...
 
 
 def record(
@@ -64,6 +67,7 @@ def record(
         before=_by_reference(before, personal),
         after=_by_reference(after, personal),
         request_id=session.correlation_id,
+        on_behalf_of=who.on_behalf_of,
     )
 
 

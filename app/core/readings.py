@@ -20,7 +20,7 @@ from app.core.errors import Unavailable
 EVERY = 1.0
 """Seconds."""
 MOST = 100_000
-COLUMNS = ("at", "actor_kind", "actor_id", "action", "resource", "resource_id", "after", "request_id")
+COLUMNS = ("at", "actor_kind", "actor_id", "action", "resource", "resource_id", "after", "request_id", "on_behalf_of")
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ class Readings:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: list[tuple[datetime, str, Any, str, str, str, Mapping[str, Any], str | None]] = []
+        self._waiting: list[tuple[datetime, str, Any, str, str, str, Mapping[str, Any], str | None, Any]] = []
         self._stopping = asyncio.Event()
         self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -41,7 +41,9 @@ class Readings:
         """Write down soon that this was read. Raises `Unavailable` when too much waits to be written."""
         if len(self._waiting) >= MOST:
             raise Unavailable("What is read cannot be written down at present; try again in a moment")
-        self._waiting.append((clock.now(), who.kind, who.id, action, resource, str(resource_id), what, request_id))
+        self._waiting.append(
+            (clock.now(), who.kind, who.id, action, resource, str(resource_id), what, request_id, who.on_behalf_of)
+        )
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._write())

@@ -128,7 +128,7 @@ def documents(actor: Actor, permission: str = "customers:read") -> Select[Any]:
     """
     shape = shape_for(actor, permission)
     if shape not in _selects:
-        anybody = replace(actor, id=None, unit_ids=(), subtree_ids=())
+        anybody = replace(actor, id=None, on_behalf_of=None, unit_ids=(), subtree_ids=())
         found = select(document(anybody).label("document"), customer.c.id, customer.c.version)
         _selects[shape] = found.where(visible_to(anybody, permission))
     return _selects[shape]

@@ -132,4 +132,4 @@ def _place(actor: Actor, permission: str) -> tuple[UUID | None, UUID | None]:
     unit_id = actor.unit_ids[0] if actor.unit_ids else None
     scope = actor.scope(permission)
     seen = scope is Scope.ALL or (unit_id is not None and scope is not Scope.OWN)
-    return (actor.id if actor.kind == "user" and not seen else None), unit_id
+    return (actor.owner_id if actor.kind == "user" and not seen else None), unit_id

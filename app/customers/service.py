@@ -44,7 +44,7 @@ async def create(session: WriteSession, actor: Actor, body: CustomerIn, *, at: s
     identities = _normal_identities(body.identities, at)
     values = body.model_dump(exclude={"identities"})
     if actor.kind == "user" and values["owner_id"] is None:
-        values["owner_id"] = actor.id
+        values["owner_id"] = actor.owner_id
     if values["unit_id"] is None and actor.unit_ids:
         values["unit_id"] = actor.unit_ids[0]
     await _check_company(session, actor, values, at)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, ScalarSelect, Text, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, FromClause, ScalarSelect, Text, case, cast, func, literal_column, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from app.core.audit import audit_event
@@ -15,6 +15,7 @@ _INSTANT: ColumnElement[str] = literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US'"""
 _UTC: ColumnElement[str] = literal_column("'UTC'")
 _UTF8: ColumnElement[str] = literal_column("'UTF8'")
 _HEX: ColumnElement[str] = literal_column("'hex'")
+_NOTHING: ColumnElement[Any] = literal_column("'[]'::jsonb")
 _NO_BYTES: ColumnElement[bytes] = literal_column("''::bytea")
 
 
@@ -44,12 +45,15 @@ def of_events(under: ColumnElement[bool], *, of: FromClause | None = None) -> Sc
 
 def _of_event() -> ColumnElement[bytes]:
     e = audit_event.c
-    return _sha256(e.id, _instant(e.at), *(e[name] for name in _KEPT))
+    # One value more only where there is one: events from before delegations keep the hash that was sealed.
+    behalf = case((e.on_behalf_of.is_not(None), func.jsonb_build_array(e.on_behalf_of)), else_=_NOTHING)
+    return _sha256(e.id, _instant(e.at), *(e[name] for name in _KEPT), more=behalf)
 
 
-def _sha256(*values: Any) -> ColumnElement[bytes]:
+def _sha256(*values: Any, more: ColumnElement[Any] | None = None) -> ColumnElement[bytes]:
     # As an array of JSON, so that no value can be moved from one field into the next; jsonb has one way to be written.
-    written = cast(func.jsonb_build_array(*values), Text)
+    array: ColumnElement[Any] = func.jsonb_build_array(*values)
+    written = cast(array if more is None else array.op("||")(more), Text)
     hashed: ColumnElement[bytes] = func.sha256(func.convert_to(written, _UTF8))
     return hashed
 

@@ -18,6 +18,7 @@ class AuditEventOut(Out):
     at: datetime
     actor_kind: str = Field(description="user, api_key or system")
     actor_id: UUID | None
+    on_behalf_of: UUID | None = Field(description="the absent user for whom the actor stood in")
     action: str
     resource: str
     resource_id: str

@@ -2,19 +2,21 @@
 
 import hashlib
 from datetime import datetime
+from uuid import UUID
 
 from fastapi import Request
 from fastapi.openapi.models import OAuth2, OAuthFlowPassword, OAuthFlows
 from fastapi.security.base import SecurityBase
 
 from app.core import clock, invalidation
-from app.core.errors import Forbidden, Unauthenticated
-from app.core.http.routes import PRINCIPAL, database_of
-from app.identity import permissions
+from app.core.errors import Forbidden, Invalid, Unauthenticated
+from app.core.http.routes import BEHALF, PRINCIPAL, database_of
+from app.identity import delegations, permissions
 from app.identity.actor import Actor
 from app.identity.authentication import authenticate
 
 ACTOR = "strata.actor"
+_BEHALF = BEHALF.encode()
 
 _actors: invalidation.Cache[tuple[Actor, datetime]] = invalidation.Cache("identity")
 
@@ -31,7 +33,8 @@ class Authenticated(Access, SecurityBase):
     scheme_name = "login"
     model = OAuth2(
         flows=OAuthFlows(password=OAuthFlowPassword(tokenUrl="/v1/auth/token", refreshUrl="/v1/auth/refresh")),
-        description="An access token, or an API key, as `Authorization: Bearer …`; an API key also as `X-API-Key: …`",
+        description="An access token, or an API key, as `Authorization: Bearer …`; an API key also as `X-API-Key: …`."
+        " Whoever stands in for an absent user sends that one's id as `X-On-Behalf-Of: …` (see `/v1/delegations`)",
     )
 
     async def __call__(self, request: Request) -> Actor:
@@ -63,13 +66,15 @@ class Public(Access):
 async def _actor_of(request: Request) -> Actor:
     """The caller; remembered by the credential's hash, and forgotten as soon as anyone's rights change."""
     scope = request.scope
-    credential = _credential(scope["headers"])
-    key = hashlib.sha256(credential).digest()
+    credential, absent = _credential(scope["headers"])
+    key = hashlib.sha256(b"%b\0%b" % (credential, absent)).digest()
     known = _actors.get(key)
     if known is None or known[1] <= clock.now():
         generation = _actors.generation
-        state = request.app.state
-        known = await authenticate(database_of(request), state.secret, credential.decode("latin-1"))
+        database = database_of(request)
+        known = await authenticate(database, request.app.state.secret, credential.decode("latin-1"))
+        if absent:
+            known = await delegations.stand_in(database, known[0], _user_id(absent), known[1])
         _actors.put(key, known, generation=generation)
     actor = known[0]
     scope[ACTOR] = actor
@@ -77,15 +82,25 @@ async def _actor_of(request: Request) -> Actor:
     return actor
 
 
-def _credential(headers: list[tuple[bytes, bytes]]) -> bytes:
-    api_key = b""
+def _credential(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
+    """What the caller presents, and the absent user for whom the request is made, if any."""
+    token = api_key = absent = b""
     for name, value in headers:
         if name == b"authorization":
             kind, _, credential = value.partition(b" ")
-            if kind.lower() == b"bearer" and credential:
-                return credential.strip()
+            if kind.lower() == b"bearer" and not token:
+                token = credential.strip()
         elif name == b"x-api-key":
             api_key = value
-    if not api_key:
+        elif name == _BEHALF:
+            absent = value
+    if not (token or api_key):
         raise Unauthenticated("Send an access token or an API key as Authorization: Bearer …")
-    return api_key
+    return token or api_key, absent
+
+
+def _user_id(value: bytes) -> UUID:
+    try:
+        return UUID(value.decode("ascii"))
+    except ValueError as error:
+        raise Invalid.at(f"/header/{BEHALF}", "Name the absent user by id") from error

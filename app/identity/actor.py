@@ -30,7 +30,8 @@ class Actor:
     """A user, an API key or the system, with its permissions resolved.
 
     `unit_ids` are the actor's own units, `subtree_ids` these and all units below them. The permission
-    `*`, always with the scope all, stands for every permission there is or will be.
+    `*`, always with the scope all, stands for every permission there is or will be. Whoever stands in for an absent
+    user has that one's permissions and units, and keeps the own `id`: what is done carries the name of who does it.
     """
 
     kind: str
@@ -41,6 +42,12 @@ class Actor:
     subtree_ids: tuple[UUID, ...] = ()
     session_id: UUID | None = None
     roles: tuple[str, ...] = ()
+    on_behalf_of: UUID | None = None
+
+    @property
+    def owner_id(self) -> UUID | None:
+        """Whose rows are own ones: those of the absent user for whom the actor stands in, or the actor's."""
+        return self.on_behalf_of or self.id
 
     def scope(self, permission: str) -> Scope | None:
         """How far the permission reaches; None without it."""
@@ -72,6 +79,7 @@ def as_kept(actor: Actor) -> dict[str, Any]:
         "permissions": dict(actor.permissions),
         "unit_ids": actor.unit_ids,
         "subtree_ids": actor.subtree_ids,
+        "on_behalf_of": actor.on_behalf_of,
     }
 
 
@@ -84,6 +92,7 @@ def from_kept(kept: Mapping[str, Any]) -> Actor:
         permissions=permissions_from(kept["permissions"]),
         unit_ids=tuple(map(UUID, kept["unit_ids"])),
         subtree_ids=tuple(map(UUID, kept["subtree_ids"])),
+        on_behalf_of=UUID(absent) if (absent := kept.get("on_behalf_of")) else None,
     )
 
 

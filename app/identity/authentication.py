@@ -2,7 +2,6 @@
 
 from datetime import datetime, timedelta
 from hmac import compare_digest
-from uuid import UUID
 
 from sqlalchemy import or_, update
 
@@ -40,7 +39,7 @@ async def _by_access_token(database: Database, secret: str, token: str) -> tuple
         id=row["id"],
         name=row["name"],
         permissions=widest(permissions_from(grant) for grant in row["grants"]),
-        unit_ids=tuple(dict.fromkeys([*_units(row), *row["further_unit_ids"]])),
+        unit_ids=queries.unit_ids_of(row),
         subtree_ids=tuple(row["subtree_ids"]),
         session_id=claims.session_id,
         roles=tuple(row["roles"]),
@@ -63,7 +62,7 @@ async def _by_api_key(database: Database, key: str) -> tuple[Actor, datetime]:
         id=row["id"],
         name=row["name"],
         permissions=permissions_from(row["permissions"]),
-        unit_ids=_units(row),
+        unit_ids=() if row["unit_id"] is None else (row["unit_id"],),
         subtree_ids=tuple(row["subtree_ids"]),
     )
     remembered_until = now + USE_NOTED_EVERY
@@ -87,7 +86,3 @@ async def _note_use(database: Database, row: Record, now: datetime) -> None:
     stale = or_(api_key.c.last_used_at.is_(None), api_key.c.last_used_at <= now - USE_NOTED_EVERY)
     async with database.transaction() as session:
         await session.execute(update(api_key).where(api_key.c.id == row["id"], stale).values(last_used_at=now))
-
-
-def _units(row: Record) -> tuple[UUID, ...]:
-    return () if row["unit_id"] is None else (row["unit_id"],)

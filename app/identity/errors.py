@@ -78,6 +78,16 @@ class MembershipOverlaps(Conflict):
     title = "The user is in this unit on some of these days already; change that membership's last day"
 
 
+class DelegationOverlaps(Conflict):
+    type = "delegation-overlaps"
+    title = "This user stands in on some of these days already; end that delegation first"
+
+
+class NotDelegated(Forbidden):
+    type = "not-delegated"
+    title = "Today you do not stand in for the user named in X-On-Behalf-Of"
+
+
 class NoSession(Conflict):
     type = "no-session"
     title = "An API key has no session and no password; revoke the key instead"

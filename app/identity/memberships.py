@@ -18,15 +18,21 @@ from app.core.http.etag import check_version
 from app.core.http.paging import Page
 from app.identity import queries, rules, users
 from app.identity.actor import Actor, permissions_from, widest
+from app.identity.dated import MembershipIn, MembershipPatch
 from app.identity.errors import Escalation, MembershipOverlaps
 from app.identity.models import unit_membership
-from app.identity.schemas import MembershipIn, MembershipPatch
 
 
 async def page_of(session: ReadSession, actor: Actor, user_id: UUID, page: Page) -> dict[str, Any]:
     """A user's memberships, past and to come, the latest made first; `NotFound` for a user out of sight."""
     await users.read(session, actor, user_id)
     return await page.latest_first(session, queries.memberships_of(user_id))
+
+
+async def read(session: ReadSession, actor: Actor, user_id: UUID, membership_id: UUID) -> Record:
+    """One membership; `NotFound` for a user out of sight."""
+    await users.read(session, actor, user_id)
+    return await _row(session, user_id, membership_id)
 
 
 async def create(session: WriteSession, actor: Actor, user_id: UUID, body: MembershipIn) -> Record:

@@ -83,6 +83,19 @@ unit_membership = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+delegation = Table(
+    "delegation",
+    metadata,
+    # A temporal key, as that of unit_membership.
+    Column("absent_id", UuidType, ForeignKey("user_account.id"), primary_key=True),
+    Column("delegate_id", UuidType, ForeignKey("user_account.id"), primary_key=True, index=True),
+    Column("during", DATERANGE, primary_key=True),
+    Column("id", UuidType, nullable=False, unique=True, server_default=func.uuidv7()),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("created_by", UuidType, nullable=False, comment="a user or an API key"),
+    CheckConstraint("absent_id <> delegate_id", name="not_to_oneself"),
+)
+
 auth_session = Table(
     "auth_session",
     metadata,

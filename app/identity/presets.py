@@ -47,6 +47,8 @@ PRESET_ROLES = (
             "units:read": _ALL,
             "audit:read": _ALL,
             "jobs:read": _ALL,
+            "delegations:read": _ALL,
+            "delegations:write": _OWN,
         },
     ),
     PresetRole(
@@ -83,6 +85,8 @@ PRESET_ROLES = (
             "users:write": _SUBTREE,
             "units:read": _SUBTREE,
             "units:write": _SUBTREE,
+            "delegations:read": _SUBTREE,
+            "delegations:write": _SUBTREE,
         },
     ),
     PresetRole(
@@ -110,6 +114,8 @@ PRESET_ROLES = (
             "classes:propose_override": _UNIT,
             "users:read": _UNIT,
             "units:read": _UNIT,
+            "delegations:read": _UNIT,
+            "delegations:write": _UNIT,
         },
     ),
     PresetRole(
@@ -135,6 +141,8 @@ PRESET_ROLES = (
             "segments:read": _OWN,
             "segments:write": _OWN,
             "classes:propose_override": _OWN,
+            "delegations:read": _OWN,
+            "delegations:write": _OWN,
         },
     ),
     PresetRole(
@@ -157,6 +165,8 @@ PRESET_ROLES = (
             "feedback:write": _UNIT,
             "classes:read": _UNIT,
             "segments:read": _UNIT,
+            "delegations:read": _OWN,
+            "delegations:write": _OWN,
         },
     ),
     PresetRole(
@@ -180,6 +190,8 @@ PRESET_ROLES = (
             "predictions:read": _ALL,
             "simulations:read": _ALL,
             "simulations:write": _ALL,
+            "delegations:read": _OWN,
+            "delegations:write": _OWN,
         },
     ),
     PresetRole(
@@ -205,6 +217,8 @@ PRESET_ROLES = (
             "units:read": _ALL,
             "audit:read": _ALL,
             "jobs:read": _ALL,
+            "delegations:read": _OWN,
+            "delegations:write": _OWN,
         },
     ),
     PresetRole("customer", "Customer", {}),

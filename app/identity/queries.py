@@ -24,10 +24,12 @@ from sqlalchemy import (
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by, array
 
+from app.core.db import Record
 from app.identity.actor import Actor, Scope
 from app.identity.models import (
     api_key,
     auth_session,
+    delegation,
     org_unit,
     refresh_token,
     role,
@@ -74,22 +76,47 @@ _api_key_columns = tuple(column for column in api_key.c if "secret" not in colum
 def session_actor(session_id: UUID, user_id: UUID, at: datetime, day: date) -> Select[Any]:
     """The user behind a live session with roles, grants and units: all an actor needs, in one statement."""
     return (
-        select(
-            user_account.c.id,
-            user_account.c.name,
-            user_account.c.unit_id,
-            auth_session.c.expires_at,
-            _role_keys.label("roles"),
-            _grants.label("grants"),
-            _further_units(day).label("further_unit_ids"),
-            _subtree_of(user_account, _is_further_unit(day)).label("subtree_ids"),
-        )
+        select(auth_session.c.expires_at, *_rights(day))
         .select_from(auth_session.join(user_account, user_account.c.id == auth_session.c.user_id))
         .where(
             auth_session.c.id == session_id,
             user_account.c.id == user_id,
             auth_session.c.revoked_at.is_(None),
             auth_session.c.expires_at > at,
+            user_account.c.active,
+        )
+    )
+
+
+def _rights(day: date) -> list[ColumnElement[Any]]:
+    """Who a user is and, on this day, what this one may do and where."""
+    return [
+        user_account.c.id,
+        user_account.c.name,
+        user_account.c.unit_id,
+        _role_keys.label("roles"),
+        _grants.label("grants"),
+        _further_units(day).label("further_unit_ids"),
+        _subtree_of(user_account, _is_further_unit(day)).label("subtree_ids"),
+    ]
+
+
+def unit_ids_of(row: Record) -> tuple[UUID, ...]:
+    """The home unit, if there is one, and the further units of whom `session_actor` or `absent_user` found."""
+    home = () if row["unit_id"] is None else (row["unit_id"],)
+    return tuple(dict.fromkeys([*home, *row["further_unit_ids"]]))
+
+
+def absent_user(absent_id: UUID, delegate_id: UUID, day: date) -> Select[Any]:
+    """The active user for whom the other stands in on this day, as `session_actor` gives a user."""
+    d = delegation.c
+    return (
+        select(*_rights(day))
+        .select_from(delegation.join(user_account, user_account.c.id == d.absent_id))
+        .where(
+            d.absent_id == absent_id,
+            d.delegate_id == delegate_id,
+            d.during.bool_op("@>")(literal(day, Date)),
             user_account.c.active,
         )
     )
@@ -175,6 +202,21 @@ def presented_refresh_token(token_hash: str) -> Select[Any]:
         .where(refresh_token.c.token_hash == token_hash)
         .with_for_update(of=[refresh_token, auth_session])
     )
+
+
+def every_delegation() -> Select[Any]:
+    """Who stands in for whom, ever."""
+    d = delegation.c
+    days = [func.lower(d.during).label("starts_on"), (func.upper(d.during) - 1).label("ends_on")]
+    return select(d.id, d.absent_id, d.delegate_id, *days, d.created_at, d.created_by)
+
+
+def delegations_within(actor: Actor, permission: str) -> Select[Any]:
+    """The delegations of the absent users whom the permission reaches, and those to the actor."""
+    d = delegation.c
+    reached = within_scope(actor, permission, owner=user_account.c.id, unit=user_account.c.unit_id)
+    of_reached = d.absent_id.in_(select(user_account.c.id).where(reached))
+    return every_delegation().where(of_reached | (d.delegate_id == actor.id))
 
 
 # users and roles

@@ -1,6 +1,6 @@
 """The contract of access: what is asked and what is answered."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -102,6 +102,7 @@ class MeOut(Out):
     roles: list[str]
     permissions: dict[str, Scope]
     units: list[UnitRef]
+    on_behalf_of: UUID | None = Field(description="the absent user whose roles, permissions and units these are")
 
 
 class SessionOut(Out):
@@ -187,50 +188,6 @@ class UserOut(Out):
 
 class UserList(Out):
     items: list[UserOut]
-    next_cursor: str | None
-
-
-# further units of a user
-
-
-class MembershipIn(In):
-    """One more unit, from the first to the last of these days; without a last day until further notice."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "unit_id": "0198a7e4-9a3f-7c51-b7f1-5d0f6f2a3b4c",
-                    "starts_on": "2026-03-01",
-                    "ends_on": "2026-06-30",
-                }
-            ]
-        }
-    )
-
-    unit_id: UUID
-    starts_on: bounds.Day | None = Field(default=None, description="today, if it is left out")
-    ends_on: bounds.Day | None = Field(default=None, description="the last day, included")
-
-
-class MembershipPatch(In):
-    model_config = ConfigDict(json_schema_extra={"examples": [{"ends_on": "2026-06-30"}]})
-
-    ends_on: bounds.Day | None = None
-
-
-class MembershipOut(Out):
-    id: UUID
-    unit_id: UUID
-    starts_on: date
-    ends_on: date | None
-    version: int
-    created_at: datetime
-    updated_at: datetime
-
-
-class MembershipList(Out):
-    items: list[MembershipOut]
     next_cursor: str | None
 
 

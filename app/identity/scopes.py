@@ -22,7 +22,7 @@ def within_scope(
         return false()
     if scope is Scope.ALL:
         return true()
-    owned: ColumnElement[bool] = func.coalesce(owner == bindparam("actor_id", actor.id, UuidType), false())
+    owned: ColumnElement[bool] = func.coalesce(owner == bindparam("actor_id", actor.owner_id, UuidType), false())
     if scope is Scope.OWN:
         return owned
     name = f"actor_{scope}_ids"
@@ -33,7 +33,7 @@ def within_scope(
 def scope_params(actor: Actor) -> dict[str, Any]:
     """The values of `within_scope`'s parameters for this actor."""
     return {
-        "actor_id": actor.id,
+        "actor_id": actor.owner_id,
         "actor_unit_ids": list(actor.unit_ids),
         "actor_subtree_ids": list(actor.subtree_ids),
     }

@@ -149,10 +149,15 @@ async def locked(session: WriteSession, actor: Actor, user_id: UUID, expected: i
     if row is None:
         raise NotFound
     check_version(row["version"], expected)
-    grants = await session.all(queries.grants_of(user_id))
-    held = widest(permissions_from(grant["permissions"]) for grant in grants)
-    await _check_beyond(session, actor, held, user_id, row["unit_id"])
+    await check_beyond(session, actor, row)
     return row
+
+
+async def check_beyond(session: ReadSession, actor: Actor, user: Record) -> None:
+    """Raises `Escalation` for a user whose rights reach further than the actor's."""
+    grants = await session.all(queries.grants_of(user["id"]))
+    held = widest(permissions_from(grant["permissions"]) for grant in grants)
+    await _check_beyond(session, actor, held, user["id"], user["unit_id"])
 
 
 def check_not_oneself(actor: Actor, user_id: UUID) -> None:

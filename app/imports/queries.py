@@ -43,7 +43,7 @@ def visible_to(actor: Actor, permission: str = "imports:read") -> ColumnElement[
     scope = actor.scope(permission)
     if scope is None or (actor.id is None and scope is not Scope.ALL):
         return false()
-    return true() if scope is Scope.ALL else imports.c.requested_by == actor.id
+    return true() if scope is Scope.ALL else imports.c.requested_by == actor.owner_id
 
 
 async def get_import(session: ReadSession, actor: Actor, import_id: UUID, permission: str = "imports:read") -> Record:

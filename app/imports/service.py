@@ -127,7 +127,7 @@ async def _insert(session: WriteSession, actor: Actor, upload: Upload, order: Or
             file_name="".join(filter(str.isprintable, upload.file_name))[:200] or None,
             plan=how.as_json(),
             dry_run=order.dry_run,
-            requested_by=actor.id,
+            requested_by=actor.owner_id,
             actor=as_kept(actor),
         )
         .returning(imports.c.id)

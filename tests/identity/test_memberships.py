@@ -73,7 +73,10 @@ async def test_what_one_sees_follows_the_memberships_of_today(
 ) -> None:
     person, units, sees = seller
     assert await sees() == {"east"}
-    days: dict[str, Any] = {"starts_on": None if starts is None else iso(starts), "ends_on": None if ends is None else iso(ends)}
+    days: dict[str, Any] = {
+        "starts_on": None if starts is None else iso(starts),
+        "ends_on": None if ends is None else iso(ends),
+    }
     made = (await joined(admin, person.id, units["west"], **days)).json()
     assert made["starts_on"] == (days["starts_on"] or iso(0))
     assert made["ends_on"] == days["ends_on"]

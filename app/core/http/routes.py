@@ -28,6 +28,8 @@ UNIT = "strata.unit"
 PRINCIPAL = "strata.principal"
 REQUEST_ID = "strata.request_id"
 DEFERS = "strata.defers"
+BEHALF = "x-on-behalf-of"
+"""The header by which a request is made for an absent user."""
 
 _KEY = re.compile(r"^[\x21-\x7e]{1,255}$")
 _TRY_AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -205,7 +207,8 @@ async def _claim(request: Request) -> Claim | None:
 async def _fingerprint(request: Request) -> str:
     """A hash of what was asked. A form is hashed by its fields: its boundary differs with every sending."""
     # Keyed: a body may hold a password, which nobody shall guess from its hash.
-    asked = f"{request.method} {request.url.path}?{request.url.query}\0".encode()
+    behalf = request.headers.get(BEHALF, "")
+    asked = f"{request.method} {request.url.path}?{request.url.query}\0{behalf}".encode()
     digest = hmac.new(request.app.state.secret.encode(), asked, hashlib.sha256)
     if not request.headers.get("content-type", "").startswith("multipart/"):
         digest.update(await request.body())

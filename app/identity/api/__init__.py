@@ -1,12 +1,13 @@
 """The routes of access."""
 
-from app.identity.api import api_keys, auth, memberships, roles, units, users
+from app.identity.api import api_keys, auth, delegations, memberships, roles, units, users
 
 routers = [
     auth.router,
     auth.me_router,
     users.router,
     memberships.router,
+    delegations.router,
     roles.router,
     roles.permissions_router,
     units.router,

@@ -71,6 +71,7 @@ async def read_me(actor: LoggedIn, session: ReadSession) -> Any:
         "roles": actor.roles,
         "permissions": everything if EVERYTHING in actor.permissions else actor.permissions,
         "units": [dict(row) for row in units],
+        "on_behalf_of": actor.on_behalf_of,
     }
 
 

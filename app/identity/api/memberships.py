@@ -12,7 +12,7 @@ from app.core.http.routes import router as make_router
 from app.identity import memberships
 from app.identity.access import Requires
 from app.identity.actor import Actor
-from app.identity.schemas import MembershipIn, MembershipList, MembershipOut, MembershipPatch
+from app.identity.dated import MembershipIn, MembershipList, MembershipOut, MembershipPatch
 
 router: APIRouter = make_router(prefix="/users/{user_id}/memberships", tag="Access")
 
@@ -32,6 +32,16 @@ async def create_membership(
 ) -> Any:
     """Put a user into one more unit for some days; what the user sees follows from day to day."""
     row = await memberships.create(session, actor, user_id, body)
+    etag.tag(response, row["version"])
+    return dict(row)
+
+
+@router.get("/{membership_id}", response_model=MembershipOut)
+async def read_membership(
+    user_id: UUID, membership_id: UUID, actor: CanReadUsers, session: ReadSession, response: Response
+) -> Any:
+    """One membership."""
+    row = await memberships.read(session, actor, user_id, membership_id)
     etag.tag(response, row["version"])
     return dict(row)
 
