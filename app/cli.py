@@ -1,4 +1,4 @@
-"""The command line: serve, work, migrate, import, recalculate, predict, and the demonstration."""
+"""The command line: serve, work, migrate, import, recalculate, predict, check, and the demonstration."""
 
 import asyncio
 import json
@@ -19,6 +19,7 @@ import uvicorn
 from rich.console import Console
 
 from app import bulk, checking, features
+from app import tombstones as forgotten
 from app import worker as background
 from app.core import clock, local, logging, migrations
 from app.core.db import CONNECTION_LOST, Database, WrongServer
@@ -275,6 +276,26 @@ def check(data: DataOption = None, today: TodayOption = None) -> None:
     with _database(settings, share=True, migrate=False) as url:
         violations = asyncio.run(checking.check(url, settings, console))
     raise SystemExit(1 if violations else 0)
+
+
+@cli.command()
+def tombstones(data: DataOption = None) -> None:
+    """Print who was erased, a line each: keep it beside the backups."""
+    settings = _settings(data=data)
+    with _database(settings, share=True) as url:
+        for line in asyncio.run(forgotten.lines(url, settings)):
+            typer.echo(line)
+
+
+@cli.command()
+def replay_tombstones(
+    file: Annotated[typer.FileText, typer.Argument(help="What `strata tombstones` printed; - for standard input.")],
+    data: DataOption = None,
+) -> None:
+    """After a backup was put back: erase again whoever was erased since it was made."""
+    settings = _settings(data=data)
+    with _database(settings, share=True) as url:
+        _run(forgotten.replay(url, settings, file, console))
 
 
 @cli.command()

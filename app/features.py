@@ -3,15 +3,16 @@
 Lower packages first; see ARCHITECTURE in the README for the heights.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select
+from sqlalchemy import ColumnElement, Select, Table
 
 from app.classification import api as classification_api
 from app.classification import checks as classification_checks
 from app.classification import handlers as classification_handlers
+from app.classification import models as classification_models
 from app.classification import queries as classification_queries
 from app.classification import schemes as classification_schemes
 from app.classification import timeline as classification_timeline
@@ -27,6 +28,7 @@ from app.customers import api as customers_api
 from app.customers import checks as customers_checks
 from app.customers import document
 from app.customers import handlers as customers_handlers
+from app.customers import models as customers_models
 from app.customers.timeline import TimelinePart
 from app.directory import api as directory_api
 from app.directory import handlers as directory_handlers
@@ -35,10 +37,12 @@ from app.feedback import api as feedback_api
 from app.feedback import checks as feedback_checks
 from app.feedback import handlers as feedback_handlers
 from app.feedback import importing as feedback_importing
+from app.feedback import models as feedback_models
 from app.feedback import queries as feedback_queries
 from app.feedback import scores
 from app.governance import api as governance_api
 from app.governance import checks as governance_checks
+from app.governance import handing_over
 from app.governance import handlers as governance_handlers
 from app.identity import api as identity_api
 from app.identity import handlers as identity_handlers
@@ -51,11 +55,13 @@ from app.interactions import api as interactions_api
 from app.interactions import checks as interactions_checks
 from app.interactions import handlers as interactions_handlers
 from app.interactions import importing as interactions_importing
+from app.interactions import models as interactions_models
 from app.interactions import queries as interactions_queries
 from app.purchases import api as purchases_api
 from app.purchases import checks as purchases_checks
 from app.purchases import handlers as purchases_handlers
 from app.purchases import importing as purchases_importing
+from app.purchases import models as purchases_models
 from app.purchases import timeline as purchases_timeline
 from app.webhooks import api as webhooks_api
 from app.webhooks import checks as webhooks_checks
@@ -78,6 +84,7 @@ class Feature:
     channels: Mapping[str, Select[Any]] = field(default_factory=dict)
     timeline: Mapping[str, TimelinePart] = field(default_factory=dict)
     score_groups: Mapping[str, tuple[str, Select[Any]]] = field(default_factory=dict)
+    customer_tables: Sequence[Table] = ()
     import_kinds: list[ImportKind] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
 
@@ -96,6 +103,7 @@ FEATURES = [
         customers_api.routers,
         jobs=customers_handlers.JOBS,
         channels={"source": document.BY_SOURCE},
+        customer_tables=customers_models.KEPT_OF_A_CUSTOMER,
         checks=customers_checks.CHECKS,
     ),
     Feature(
@@ -103,6 +111,7 @@ FEATURES = [
         purchases_api.routers,
         handlers=purchases_handlers.HANDLERS,
         timeline={"purchase": purchases_timeline.TIMELINE},
+        customer_tables=purchases_models.KEPT_OF_A_CUSTOMER,
         import_kinds=[purchases_importing.KIND],
         checks=purchases_checks.CHECKS,
     ),
@@ -112,6 +121,7 @@ FEATURES = [
         handlers=interactions_handlers.HANDLERS,
         import_kinds=[interactions_importing.KIND],
         timeline={"interaction": interactions_queries.TIMELINE},
+        customer_tables=interactions_models.KEPT_OF_A_CUSTOMER,
         checks=interactions_checks.CHECKS,
     ),
     Feature(
@@ -120,6 +130,7 @@ FEATURES = [
         handlers=feedback_handlers.HANDLERS,
         import_kinds=[feedback_importing.KIND],
         timeline={"feedback": feedback_queries.TIMELINE},
+        customer_tables=feedback_models.KEPT_OF_A_CUSTOMER,
         checks=feedback_checks.CHECKS,
     ),
     Feature(
@@ -132,6 +143,7 @@ FEATURES = [
         customer_fields={"classes": classification_queries.classes_of_customer},
         timeline={"class_change": classification_timeline.TIMELINE},
         score_groups={"class": (classification_queries.READ, classification_queries.CLASS_MEMBERS)},
+        customer_tables=classification_models.KEPT_OF_A_CUSTOMER,
         checks=classification_checks.CHECKS,
     ),
     Feature(
@@ -167,10 +179,11 @@ SCHEDULES: list[Schedule] = [schedule for feature in FEATURES for schedule in fe
 
 
 def install() -> None:
-    """Wire the packages: event handlers, fields of a customer's JSON, channels, timelines, groups, import kinds."""
+    """Wire the packages: event handlers, what they keep and show of a customer, portraits' channels, import kinds."""
     for feature in FEATURES:
         subscribe(feature.handlers)
         document.extend(feature.customer_fields)
+        handing_over.add(feature.customer_tables)
         portraits.add_channels(feature.channels)
         timeline.add(feature.timeline)
         scores.add_memberships(feature.score_groups)

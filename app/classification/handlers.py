@@ -34,12 +34,19 @@ from app.classification.schemes import current, decide
 from app.classification.simulate import run_simulation
 from app.classification.simulations import forget_old
 from app.classification.sweep import run_sweep
-from app.core import clock
+from app.core import clock, personal
 from app.core.db import WriteSession
 from app.core.errors import ReactionFailed
 from app.core.jobs import Schedule
 from app.core.work import fails_with_its_job
-from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted, CustomersChanged, CustomersCreated
+from app.customers.events import (
+    CustomerChanged,
+    CustomerCreated,
+    CustomerDeleted,
+    CustomerErased,
+    CustomersChanged,
+    CustomersCreated,
+)
 from app.customers.summaries import Summary
 from app.imports.events import ImportCompleted
 from app.interactions.events import InteractionCorrected, InteractionRecorded, InteractionsRecorded
@@ -159,6 +166,16 @@ async def on_deletion(session: WriteSession, event: CustomerDeleted) -> None:
         await session.execute(delete(table).where(table.c.customer_id == event.customer_id))
 
 
+async def on_erasure(session: WriteSession, event: CustomerErased) -> None:
+    """What people wrote about the customer goes, and what its record said; figures and classes stay.
+
+    The customer is classified again by a record that says nothing any more.
+    """
+    for table in (class_override, class_change):
+        await personal.blank(session, table, event.customer_id)
+    await _anew(session, event.customer_id)
+
+
 _OF_A_CUSTOMER = (
     customer_metrics,
     customer_class,
@@ -184,6 +201,7 @@ HANDLERS: dict[type[Any], Any] = {
     CustomerChanged: on_change,
     CustomersChanged: on_bulk_change,
     CustomerDeleted: on_deletion,
+    CustomerErased: on_erasure,
     PurchasesImported: on_bulk,
     InteractionsRecorded: on_bulk,
     CustomersCreated: on_bulk,

@@ -173,7 +173,12 @@ class_change = Table(
     Column("version", Integer, nullable=False),
     Column("breakpoints_id", UuidType),
     Column("inputs", ARRAY(Numeric), nullable=False, comment="the metrics that the document reads, in its order"),
-    Column("facts", ARRAY(Text), comment="whatever else it reads: fields, tags, classes, events, in its order"),
+    Column(
+        "facts",
+        ARRAY(Text),
+        comment="whatever else it reads: fields, tags, classes, events, in its order",
+        info={"personal": "fields"},
+    ),
     Column("score", Integer, comment="as the scheme's kind packs it, such as 543 for R5 F4 M3"),
     Column("cause", Text, nullable=False),
     Column("actor", Text, nullable=False),
@@ -189,7 +194,7 @@ class_override = Table(
     Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
     Column("scheme", Text, nullable=False),
     Column("class", Text, key="class_", nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", Text, nullable=False, info={"personal": "note"}),
     Column("status", Text, nullable=False, comment="proposed waits for a second person; ended by time or by hand"),
     Column("period", TSTZRANGE, comment="when it is in force; null before it is approved"),
     Column("expires_at", DateTime(timezone=True), comment="null: until somebody ends it"),
@@ -197,7 +202,7 @@ class_override = Table(
     Column("proposed_at", DateTime(timezone=True), nullable=False),
     Column("decided_by", Text, comment="who approved or rejected"),
     Column("decided_at", DateTime(timezone=True)),
-    Column("rejection", Text, comment="why it was rejected"),
+    Column("rejection", Text, comment="why it was rejected", info={"personal": "note"}),
     Column("ended_by", Text),
     CheckConstraint("status IN ('proposed', 'rejected', 'active', 'ended')", name="status"),
     CheckConstraint("(period IS NULL) = (status IN ('proposed', 'rejected'))", name="period"),
@@ -311,3 +316,6 @@ recalculation = Table(
     CheckConstraint("scope IN ('all', 'dirty')", name="scope"),
     CheckConstraint("phase IN ('metrics', 'fit', 'classes')", name="phase"),
 )
+
+KEPT_OF_A_CUSTOMER = (customer_metrics, customer_class, class_change, class_override, segment_member)
+"""What is handed over to whom it is about."""

@@ -6,9 +6,10 @@ back, and the first answer is sent. A request with a new key, which nearly all h
 """
 
 from dataclasses import dataclass
+from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Column, DateTime, Integer, Table, Text, bindparam, delete, func, select, text
+from sqlalchemy import Column, DateTime, Integer, Table, Text, bindparam, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.core.db import Prepared, WriteSession, metadata
@@ -22,6 +23,9 @@ idempotency_key = Table(
     metadata,
     Column("principal", Text, primary_key=True),
     Column("key", Text, primary_key=True),
+    Column(
+        "path", Text, nullable=False, server_default="", comment="of the request: it names whom the answer is about"
+    ),
     Column("fingerprint", Text, nullable=False),
     Column("status", Integer, nullable=False),
     Column("headers", JSONB, nullable=False),
@@ -51,6 +55,7 @@ class Claim:
 
     principal: str
     key: str
+    path: str
     fingerprint: str
 
 
@@ -76,7 +81,7 @@ async def stored_answer(session: WriteSession, claim: Claim) -> Answer | None:
     if row["fingerprint"] != claim.fingerprint:
         raise KeyReused
     if row["body"] is None:
-        raise Conflict("This request was carried out before; its answer held a secret and is not kept")
+        raise Conflict("This request was carried out before; its answer is not kept")
     return Answer(row["status"], row["headers"], row["body"])
 
 
@@ -86,6 +91,7 @@ def remember(session: WriteSession, claim: Claim, answer: Answer, *, secret: boo
         idempotency_key,
         principal=claim.principal,
         key=claim.key,
+        path=claim.path,
         fingerprint=claim.fingerprint,
         status=answer.status,
         headers=answer.headers,
@@ -98,6 +104,13 @@ async def forget_expired(session: WriteSession) -> int:
     return await session.execute(
         delete(idempotency_key).where(idempotency_key.c.created_at < func.now() - text(f"interval '{KEPT}'"))
     )
+
+
+async def forget_answers_about(session: WriteSession, thing_id: UUID) -> None:
+    """Drop the answers that name this thing; a repeated request is told that its answer is not kept."""
+    k, named = idempotency_key.c, str(thing_id)
+    names_it = or_(k.path.contains(named), k.body.contains(named))
+    await session.execute(update(idempotency_key).where(names_it).values(body=None))
 
 
 async def _forget(context: JobContext) -> None:

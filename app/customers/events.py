@@ -83,6 +83,16 @@ class ConsentWithdrawn:
 
 
 @dataclass(frozen=True, slots=True)
+class CustomerErased:
+    """The person behind the record is forgotten: what is personal is gone, the record stays for its figures."""
+
+    name: ClassVar[str] = "customer.erased"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class CustomerDeleted:
     name: ClassVar[str] = "customer.deleted"
     stored: ClassVar[bool] = True

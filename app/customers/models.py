@@ -102,4 +102,7 @@ customer_note = Table(
 OF_A_CUSTOMER = (customer_consent, customer_note)
 """What goes with a customer who is deleted; identities go by their foreign key."""
 
+KEPT_OF_A_CUSTOMER = (customer, customer_identity, *OF_A_CUSTOMER)
+"""What is handed over to whom it is about."""
+
 PERSONAL = frozenset(column.name for column in customer.columns if "personal" in column.info)

@@ -8,7 +8,7 @@ import asyncpg
 from sqlalchemy import Text, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.core import audit
+from app.core import audit, personal
 from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Problem
 from app.core.events import publish
@@ -17,7 +17,7 @@ from app.core.settings import get_settings
 from app.customers.contacts import normal_identity
 from app.customers.custom_fields import checked
 from app.customers.document import READ_CONTACT, visible_to
-from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted
+from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted, CustomerErased
 from app.customers.models import OF_A_CUSTOMER, PERSONAL, customer, customer_identity
 from app.customers.queries import before_deletion
 from app.customers.schemas import BatchCustomer, CustomerIn, CustomerPatch, IdentityIn
@@ -25,6 +25,7 @@ from app.identity.actor import Actor
 
 WRITE = "customers:write"
 DELETE = "customers:delete"
+ERASE = "customers:erase"
 VALUE = frozenset({"value"})
 
 Identity = tuple[str, str]
@@ -120,6 +121,29 @@ async def remove(session: WriteSession, actor: Actor, customer_id: UUID, *, expe
     await session.execute(delete(customer).where(customer.c.id == customer_id))
     audit.record(session, actor, "customer.deleted", "customer", customer_id)
     await publish(session, CustomerDeleted(customer_id))
+
+
+async def erase(session: WriteSession, actor: Actor, customer_id: UUID) -> None:
+    """Forget the person: identities, notes and consents go, the record stays without a name for what was bought.
+
+    Whoever holds more of the person hears of it and does the same. Raises `NotFound` out of the actor's reach.
+    """
+    await locked(session, actor, customer_id, ERASE)
+    for table in (*OF_A_CUSTOMER, customer_identity):
+        await session.execute(delete(table).where(table.c.customer_id == customer_id))
+    await session.execute(
+        update(customer)
+        .where(customer.c.id == customer_id)
+        .values(
+            **personal.blanks(customer),
+            tags=[],
+            company_id=None,
+            version=customer.c.version + 1,
+            updated_at=func.now(),
+        )
+    )
+    audit.record(session, actor, "customer.erased", "customer", customer_id)
+    await publish(session, CustomerErased(customer_id))
 
 
 async def upsert_batch(session: WriteSession, actor: Actor, bodies: Sequence[BatchCustomer]) -> list[dict[str, Any]]:

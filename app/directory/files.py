@@ -21,7 +21,7 @@ from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Problem
 from app.core.http.paging import Page
 from app.core.jobs import JobContext
 from app.customers.document import READ_CONTACT
-from app.customers.events import CustomerDeleted
+from app.customers.events import CustomerDeleted, CustomerErased
 from app.directory.models import export, export_piece
 from app.directory.queries import condition_of, known_class
 from app.directory.schemas import ExportIn
@@ -174,7 +174,7 @@ def _units(actor: Actor, scope: Scope) -> set[UUID]:
 # ---- withdrawn and forgotten -----------------------------------------------------------------------------------------
 
 
-async def on_deletion(session: WriteSession, event: CustomerDeleted) -> None:
+async def on_departure(session: WriteSession, event: CustomerDeleted | CustomerErased) -> None:
     """Withdraw every file that the customer is in, and stop those that are being made."""
     p = export_piece.c
     holding = (
@@ -185,7 +185,7 @@ async def on_deletion(session: WriteSession, event: CustomerDeleted) -> None:
     )
     ids = [row["export_id"] for row in await session.all(holding)]
     for export_id in ids:
-        await work.end(session, export, export_id, "failed", error="Somebody in it was deleted; ask for a new file")
+        await work.end(session, export, export_id, "failed", error="Somebody in it is gone; ask for a new file")
         await session.execute(
             update(export)
             .where(export.c.id == export_id)

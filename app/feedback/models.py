@@ -120,3 +120,6 @@ feedback = Table(
 )
 
 PERSONAL = frozenset(column.name for column in feedback.columns if "personal" in column.info)
+
+KEPT_OF_A_CUSTOMER = (survey_invitation, survey_response, feedback)
+"""What is handed over to whom it is about."""

@@ -1,16 +1,17 @@
-"""Routes of the audit trail."""
+"""Routes of the audit trail, and of what a person may ask for: to be handed all data, to be forgotten."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 
 from app.core.bounds import FileFormat, Instant, Key, Reference
-from app.core.http.files import CsvResponse, csv_file, ndjson_file
+from app.core.http.files import CsvResponse, ZipResponse, csv_file, ndjson_file, zip_file
 from app.core.http.paging import Paging
-from app.core.http.routes import REQUEST_ID, ReadSession, router
-from app.governance import trail
-from app.governance.schemas import Action, AuditPage
+from app.core.http.routes import REQUEST_ID, ReadSession, WriteSession, router
+from app.customers.service import ERASE
+from app.governance import erasure, handing_over, trail
+from app.governance.schemas import Action, AuditPage, ErasureOut, ErasurePage
 from app.governance.trail import Asked
 from app.identity.access import Requires
 from app.identity.actor import Actor
@@ -18,6 +19,9 @@ from app.identity.actor import Actor
 routes = router(tag="Governance")
 
 CanReadAudit = Annotated[Actor, Depends(Requires(trail.READ))]
+CanHandOver = Annotated[Actor, Depends(Requires(handing_over.HAND_OVER))]
+CanErase = Annotated[Actor, Depends(Requires(ERASE))]
+CustomerId = Annotated[UUID, Path(description="customer id")]
 
 
 async def _asked(
@@ -58,6 +62,27 @@ async def export_audit_events(
     """The audit trail as a file, the oldest event first; that it was taken is audited, too."""
     rows = await trail.file_of(session, actor, asked, format_, request.scope.get(REQUEST_ID))
     return csv_file("audit", rows) if format_ is FileFormat.CSV else ndjson_file("audit", rows)
+
+
+@routes.get("/customers/{customer_id}/data", response_model=str, response_class=ZipResponse)
+async def hand_over_data(
+    actor: CanHandOver, session: ReadSession, request: Request, customer_id: CustomerId
+) -> ZipResponse:
+    """All that is kept of the customer, in clear: a zip of a manifest and of NDJSON files, one a table."""
+    content = await handing_over.archive(session, actor, customer_id, request.scope.get(REQUEST_ID))
+    return zip_file(f"customer-{customer_id}", content)
+
+
+@routes.post("/customers/{customer_id}/erasure", response_model=ErasureOut)
+async def erase_customer(actor: CanErase, session: WriteSession, customer_id: CustomerId) -> object:
+    """Forget the person: what is personal goes from every package, what was bought stays. There is no undo."""
+    return await erasure.erase(session, actor, customer_id)
+
+
+@routes.get("/erasures", response_model=ErasurePage)
+async def list_erasures(actor: CanErase, session: ReadSession, page: Paging) -> object:
+    """Who was erased and when, by id; the latest first."""
+    return await erasure.page_of(session, actor, page)
 
 
 routers = [routes]

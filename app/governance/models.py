@@ -1,6 +1,6 @@
-"""The chain of seals over the audit trail (see decision 013)."""
+"""The chain of seals over the audit trail (see decision 013), and who was erased."""
 
-from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, Table, func
+from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, Table, Text, func
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -20,4 +20,14 @@ audit_seal = Table(
     Column("events", ARRAY(UuidType), nullable=False, comment="ids of the events under this seal, in order"),
     Column("previous", LargeBinary, nullable=False, comment="hash of the seal before; zeros for the first"),
     Column("hash", LargeBinary, nullable=False),
+)
+
+erasure = Table(
+    "erasure",
+    metadata,
+    # Stays when the record goes, too: a backup that brings the person back is told by it.
+    Column("customer_id", UuidType, primary_key=True),
+    Column("id", UuidType, nullable=False, server_default=func.uuidv7(), comment="the order of the list"),
+    Column("erased_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("erased_by", Text, nullable=False),
 )

@@ -27,6 +27,22 @@ class AuditEventOut(Out):
     request_id: str | None
 
 
+class ErasureOut(Out):
+    """The tombstone of a person who was erased."""
+
+    id: UUID
+    customer_id: UUID
+    erased_at: datetime = Field(description="the last time, if more than once")
+    erased_by: str = Field(description="such as user:0198…")
+
+
+class ErasurePage(Out):
+    """Tombstones, the latest first."""
+
+    items: list[ErasureOut]
+    next_cursor: str | None
+
+
 class AuditPage(Out):
     """Audit events, the latest first."""
 

@@ -4,8 +4,9 @@ from typing import Any
 
 from sqlalchemy import delete
 
+from app.core import personal
 from app.core.db import WriteSession
-from app.customers.events import CustomerDeleted
+from app.customers.events import CustomerDeleted, CustomerErased
 from app.interactions.models import interaction, interaction_version
 
 
@@ -15,4 +16,10 @@ async def on_deletion(session: WriteSession, event: CustomerDeleted) -> None:
     await session.execute(delete(interaction).where(interaction.c.customer_id == event.customer_id))
 
 
-HANDLERS: dict[type[Any], Any] = {CustomerDeleted: on_deletion}
+async def on_erasure(session: WriteSession, event: CustomerErased) -> None:
+    """That something was said or done stays, and when; what, and with whom, goes."""
+    for table in (interaction_version, interaction):
+        await personal.blank(session, table, event.customer_id)
+
+
+HANDLERS: dict[type[Any], Any] = {CustomerDeleted: on_deletion, CustomerErased: on_erasure}

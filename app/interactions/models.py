@@ -28,7 +28,7 @@ def _said() -> list[Column[Any]]:
         Column("staff_ids", ARRAY(UuidType), nullable=False, server_default="{}"),
         Column("contacts", JSONB, nullable=False, server_default="[]", info={"personal": "name"}),
         Column("next_step", Text, info={"personal": "note"}),
-        Column("next_step_due_on", Date),
+        Column("next_step_due_on", Date, info={"personal": "note"}),
         Column("attachments", JSONB, nullable=False, server_default="[]", info={"personal": "file"}),
         Column("written_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         Column("written_by", Text, nullable=False),
@@ -70,3 +70,6 @@ interaction_version = Table(
 )
 
 PERSONAL = frozenset(column.name for column in interaction.columns if "personal" in column.info)
+
+KEPT_OF_A_CUSTOMER = (interaction, interaction_version)
+"""What is handed over to whom it is about."""

@@ -81,3 +81,6 @@ exchange_rate = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("rate > 0", name="rate"),
 )
+
+KEPT_OF_A_CUSTOMER = (purchase, purchase_line)
+"""What is handed over to whom it is about."""

@@ -177,13 +177,14 @@ def test_a_file_is_fetched_by_who_still_sees_all_that_it_shows(then: Any, now: A
     assert still_reaches(actor(*then), actor(*now)) is reaches
 
 
-async def test_a_file_is_withdrawn_when_somebody_in_it_is_deleted(
-    admin: httpx.AsyncClient, database: Database, fair: list[Any], taken: Taken
+@pytest.mark.parametrize(("method", "below"), [("DELETE", ""), ("POST", "/erasure")])
+async def test_a_file_is_withdrawn_when_somebody_in_it_is_deleted_or_erased(
+    admin: httpx.AsyncClient, database: Database, fair: list[Any], taken: Taken, method: str, below: str
 ) -> None:
     await taken(admin, **TAGGED)
     await taken(admin, where={"not": {"tag": "fair"}})
     without, with_her = (await admin.get("/v1/exports")).json()["items"]
-    assert (await admin.delete(f"/v1/customers/{fair[2]['id']}")).status_code == 204
+    assert (await admin.request(method, f"/v1/customers/{fair[2]['id']}{below}")).is_success
     gone = await admin.get(f"/v1/exports/{with_her['id']}/file")
     assert (gone.status_code, gone.json()["type"]) == (410, "urn:strata:problem:export-expired")
     assert (await admin.get(f"/v1/exports/{without['id']}/file")).status_code == 200
@@ -202,7 +203,7 @@ async def test_a_file_that_is_being_made_is_given_up_when_somebody_in_it_is_dele
     assert (await admin.delete(f"/v1/customers/{fair[0]['id']}")).status_code == 204
     await run_export(_stopping(database, asked["id"]))
     made = await latest(admin)
-    assert (made["status"], "deleted" in made["error"]) == ("failed", True)
+    assert (made["status"], "gone" in made["error"]) == ("failed", True)
 
 
 async def test_a_file_expires_and_is_forgotten(

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 
@@ -25,3 +26,14 @@ class NdjsonResponse(StreamingResponse):
 def ndjson_file(name: str, rows: AsyncIterator[str]) -> NdjsonResponse:
     """Lines to be kept under this name."""
     return NdjsonResponse(rows, headers={"content-disposition": f'attachment; filename="{name}.ndjson"'})
+
+
+class ZipResponse(Response):
+    """Several files in one."""
+
+    media_type = "application/zip"
+
+
+def zip_file(name: str, content: bytes) -> ZipResponse:
+    """An archive to be kept under this name."""
+    return ZipResponse(content, headers={"content-disposition": f'attachment; filename="{name}.zip"'})

@@ -201,7 +201,7 @@ async def _claim(request: Request) -> Claim | None:
         return None
     if not _KEY.match(key):
         raise Problem.at("/header/Idempotency-Key", "An Idempotency-Key has 1 to 255 visible ASCII characters")
-    return Claim(principal, key, await _fingerprint(request))
+    return Claim(principal, key, request.url.path, await _fingerprint(request))
 
 
 async def _fingerprint(request: Request) -> str:
