@@ -71,6 +71,7 @@ class Guest(NamedTuple):
 
     id: UUID
     kind: str = "survey_link"
+    on_behalf_of: UUID | None = None
 
 
 # ---- inviting --------------------------------------------------------------------------------------------------------
