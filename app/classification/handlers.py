@@ -48,6 +48,8 @@ from app.customers.events import (
     CustomersCreated,
 )
 from app.customers.summaries import Summary
+from app.feedback.events import FeedbackImported, FeedbackReceived
+from app.feedback.summary import SUMMARY as FEEDBACK
 from app.imports.events import ImportCompleted
 from app.interactions.events import InteractionCorrected, InteractionRecorded, InteractionsRecorded
 from app.interactions.summary import SUMMARY as INTERACTIONS
@@ -88,6 +90,14 @@ async def on_correction(session: WriteSession, event: InteractionCorrected) -> d
     if not {"occurred_at", "matter"} & set(event.fields):
         return None
     return await _summed(session, event.customer_id, INTERACTIONS, is_correction=True)
+
+
+async def on_feedback(session: WriteSession, event: FeedbackReceived) -> dict[str, Any] | None:
+    """Sum up what the customer said, in the transaction of this; what is not summed up changes nothing."""
+    if event.measure not in ("csat", "nps") and event.kind != "complaint":
+        return None
+    late = _is_late(event.occurred_at, clock.business_now())
+    return await _summed(session, event.customer_id, FEEDBACK, is_correction=late)
 
 
 async def _summed(
@@ -155,7 +165,9 @@ async def _classes(
     return {"classes": outcome.classes}
 
 
-async def on_bulk(session: WriteSession, event: PurchasesImported | InteractionsRecorded | CustomersCreated) -> None:
+async def on_bulk(
+    session: WriteSession, event: PurchasesImported | InteractionsRecorded | FeedbackImported | CustomersCreated
+) -> None:
     """Many at once are measured and classified by the next recalculation of the dirty."""
     await refresh.mark_dirty(session, event.customer_ids)
 
@@ -197,6 +209,7 @@ HANDLERS: dict[type[Any], Any] = {
     PurchaseDeleted: on_purchase_deleted,
     InteractionRecorded: on_interaction,
     InteractionCorrected: on_correction,
+    FeedbackReceived: on_feedback,
     CustomerCreated: on_creation,
     CustomerChanged: on_change,
     CustomersChanged: on_bulk_change,
@@ -204,6 +217,7 @@ HANDLERS: dict[type[Any], Any] = {
     CustomerErased: on_erasure,
     PurchasesImported: on_bulk,
     InteractionsRecorded: on_bulk,
+    FeedbackImported: on_bulk,
     CustomersCreated: on_bulk,
     ImportCompleted: on_import,
 }

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, DateTime, FromClause, Integer, Numeric, ca
 from sqlalchemy.types import TypeEngine
 
 from app.core.bounds import plain_decimal
+from app.feedback.summary import SUMMARY as FEEDBACK
 from app.interactions.summary import SUMMARY as INTERACTIONS
 
 Freshness = Literal["event", "clock", "population"]
@@ -127,6 +128,7 @@ _SINCE_LAST, _SINCE_FIRST = Age("last_purchase_on"), Age("first_purchase_on")
 _IN_GAPS = Ratio("recency_days", "mean_gap_days")
 _YEAR = Window("window_first_at", timedelta(days=365))
 _OF_LATE = Window(INTERACTIONS.window_first_at, INTERACTIONS.window)
+_COMPLAINTS = Window(FEEDBACK.window_first_at, FEEDBACK.window)
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -183,6 +185,17 @@ METRICS: dict[str, Metric] = {
             "share of interactions about service",
             _share_of_interactions("service_interactions"),
             facts=INTERACTIONS.name,
+        ),
+        Metric("csat", "ratio", "event", "latest satisfaction", _stored("csat"), facts=FEEDBACK.name),
+        Metric("nps_score", "ratio", "event", "latest recommendation", _stored("nps_score"), facts=FEEDBACK.name),
+        Metric(
+            "complaints_90d",
+            "count",
+            "clock",
+            "complaints in 90 days",
+            _stored("complaints_90d"),
+            turns=_COMPLAINTS,
+            facts=FEEDBACK.name,
         ),
         Metric(
             "probability_alive", "ratio", "population", "probability of not having left", _stored("probability_alive")

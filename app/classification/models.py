@@ -32,6 +32,7 @@ _PURCHASES = {"from": "purchases"}
 """Marks the columns that are measured from a customer's purchases."""
 _INTERACTIONS = {"from": "interactions"}
 """Likewise; each package's summary names its own (see `summaries`)."""
+_FEEDBACK = {"from": "feedback"}
 
 
 def _count_of(name: str, source: dict[str, str], comment: str | None = None) -> Column[int]:
@@ -75,6 +76,15 @@ customer_metrics = Table(
         DateTime(timezone=True),
         comment="the earliest interaction within 90 days",
         info=_INTERACTIONS,
+    ),
+    Column("csat", Integer, comment="the latest answer, 1 to 5", info=_FEEDBACK),
+    Column("nps_score", Integer, comment="the latest answer, 0 to 10", info=_FEEDBACK),
+    _count_of("complaints_90d", _FEEDBACK),
+    Column(
+        "complaints_first_at",
+        DateTime(timezone=True),
+        comment="the earliest complaint within 90 days",
+        info=_FEEDBACK,
     ),
     Column("next_fact_at", DateTime(timezone=True), comment="when the next recorded fact begins to count"),
     Column("probability_alive", Numeric(12, 8), comment="0 to 1, by the prediction model in force"),

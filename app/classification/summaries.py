@@ -10,9 +10,10 @@ from sqlalchemy import Column, ColumnElement, FromClause, Subquery, cast, func, 
 
 from app.classification.models import customer_metrics
 from app.customers.summaries import Summary, Who
+from app.feedback.summary import SUMMARY as FEEDBACK
 from app.interactions.summary import SUMMARY as INTERACTIONS
 
-SUMMARIES: Sequence[Summary] = (INTERACTIONS,)
+SUMMARIES: Sequence[Summary] = (INTERACTIONS, FEEDBACK)
 
 
 def columns_of(summary: Summary) -> list[Column[Any]]:

@@ -18,7 +18,7 @@ from app.customers import fields
 
 MAX_ALTERNATIVES = 16
 _INFINITE = Decimal("Infinity")
-_COUNTED = ("frequency", "frequency_365d", "interactions_90d")
+_COUNTED = ("frequency", "frequency_365d", "interactions_90d", "complaints_90d")
 """Metrics that everybody has and that are never below zero."""
 _WHOLE = (*_COUNTED, "recency_days", "tenure_days", "distinct_categories")
 

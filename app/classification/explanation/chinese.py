@@ -176,7 +176,7 @@ _PROPERTIES = {
 }
 _EVENTS = {"purchase": "购买", "refund": "退款"}
 _COUNTED = {
-    **dict.fromkeys(("frequency", "frequency_365d", "interactions_90d"), "次"),
+    **dict.fromkeys(("frequency", "frequency_365d", "interactions_90d", "complaints_90d"), "次"),
     **dict.fromkeys(("recency_days", "tenure_days", "mean_gap_days"), "天"),
 }
 
