@@ -247,7 +247,7 @@ async def purchase(service: Service, customer_id: str) -> str:
 async def interaction(service: Service, customer_id: str) -> str:
     """A new interaction with the customer."""
     path = f"/v1/customers/{customer_id}/interactions"
-    body = OPERATIONS["record_interaction"].example
+    body = {**OPERATIONS["record_interaction"].example, "reference": f"CALL-{uuid.uuid4().hex}"}
     answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
     assert answer.status == 201, answer.body
     return str(answer.json()["id"])
