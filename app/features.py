@@ -24,6 +24,7 @@ from app.core.db import WriteSession, metadata
 from app.core.events import subscribe
 from app.core.http.routes import Router
 from app.core.jobs import DeadLetter, Handler, Schedule
+from app.core.retention import Retained
 from app.customers import api as customers_api
 from app.customers import checks as customers_checks
 from app.customers import document
@@ -42,7 +43,7 @@ from app.feedback import queries as feedback_queries
 from app.feedback import scores
 from app.governance import api as governance_api
 from app.governance import checks as governance_checks
-from app.governance import handing_over
+from app.governance import handing_over, retention
 from app.governance import handlers as governance_handlers
 from app.identity import api as identity_api
 from app.identity import handlers as identity_handlers
@@ -85,6 +86,7 @@ class Feature:
     timeline: Mapping[str, TimelinePart] = field(default_factory=dict)
     score_groups: Mapping[str, tuple[str, Select[Any]]] = field(default_factory=dict)
     customer_tables: Sequence[Table] = ()
+    retained: Sequence[Retained] = ()
     import_kinds: list[ImportKind] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
 
@@ -94,6 +96,7 @@ FEATURES = [
         "core",
         jobs={**idempotency.JOBS, **jobs.JOBS},
         schedules=[*idempotency.SCHEDULES, *jobs.SCHEDULES],
+        retained=outbox.RETAINED,
         checks=core_checks.CHECKS,
     ),
     Feature("identity", identity_api.routers, jobs=identity_handlers.JOBS, schedules=identity_handlers.SCHEDULES),
@@ -104,6 +107,7 @@ FEATURES = [
         jobs=customers_handlers.JOBS,
         channels={"source": document.BY_SOURCE},
         customer_tables=customers_models.KEPT_OF_A_CUSTOMER,
+        retained=customers_handlers.RETAINED,
         checks=customers_checks.CHECKS,
     ),
     Feature(
@@ -122,6 +126,7 @@ FEATURES = [
         import_kinds=[interactions_importing.KIND],
         timeline={"interaction": interactions_queries.TIMELINE},
         customer_tables=interactions_models.KEPT_OF_A_CUSTOMER,
+        retained=interactions_handlers.RETAINED,
         checks=interactions_checks.CHECKS,
     ),
     Feature(
@@ -158,6 +163,7 @@ FEATURES = [
         "webhooks",
         webhooks_api.routers,
         jobs=webhooks_handlers.JOBS,
+        retained=webhooks_handlers.RETAINED,
         schedules=webhooks_handlers.SCHEDULES,
         checks=webhooks_checks.CHECKS,
     ),
@@ -184,6 +190,7 @@ def install() -> None:
         subscribe(feature.handlers)
         document.extend(feature.customer_fields)
         handing_over.add(feature.customer_tables)
+        retention.add(feature.retained)
         portraits.add_channels(feature.channels)
         timeline.add(feature.timeline)
         scores.add_memberships(feature.score_groups)

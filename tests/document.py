@@ -95,8 +95,8 @@ async def made(service: Service, name: str) -> str:
     """What a path parameter can name: something new, which the test may spoil."""
     if name == "token":
         return "A" * 75  # of the form of a survey's link; the links' own tests follow one
-    if name in ("key", "name", "n"):
-        return {"key": "lifecycle", "name": "prospect", "n": "1"}[name]
+    if name in ("key", "name", "n", "kind"):
+        return {"key": "lifecycle", "name": "prospect", "n": "1", "kind": "notes"}[name]
     if name == "user_id":
         return str((await service.user({"users:read": "own"}))[0])
     if name == "delegation_id":

@@ -51,7 +51,12 @@ from app.customers.summaries import Summary
 from app.feedback.events import FeedbackImported, FeedbackReceived
 from app.feedback.summary import SUMMARY as FEEDBACK
 from app.imports.events import ImportCompleted
-from app.interactions.events import InteractionCorrected, InteractionRecorded, InteractionsRecorded
+from app.interactions.events import (
+    InteractionCorrected,
+    InteractionRecorded,
+    InteractionsForgotten,
+    InteractionsRecorded,
+)
 from app.interactions.summary import SUMMARY as INTERACTIONS
 from app.purchases.events import PurchaseDeleted, PurchaseRecorded, PurchasesImported
 
@@ -166,7 +171,8 @@ async def _classes(
 
 
 async def on_bulk(
-    session: WriteSession, event: PurchasesImported | InteractionsRecorded | FeedbackImported | CustomersCreated
+    session: WriteSession,
+    event: PurchasesImported | InteractionsRecorded | InteractionsForgotten | FeedbackImported | CustomersCreated,
 ) -> None:
     """Many at once are measured and classified by the next recalculation of the dirty."""
     await refresh.mark_dirty(session, event.customer_ids)
@@ -216,6 +222,7 @@ HANDLERS: dict[type[Any], Any] = {
     CustomerDeleted: on_deletion,
     CustomerErased: on_erasure,
     PurchasesImported: on_bulk,
+    InteractionsForgotten: on_bulk,
     InteractionsRecorded: on_bulk,
     FeedbackImported: on_bulk,
     CustomersCreated: on_bulk,

@@ -23,6 +23,7 @@ from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.core.db import WriteSession, metadata
+from app.core.retention import Retained
 
 outbox_event = Table(
     "outbox_event",
@@ -55,3 +56,9 @@ def storing(
 def store(session: WriteSession, name: str, payload: dict[str, Any]) -> None:
     """Keep one event, to be written just before the commit."""
     session.write_behind(outbox_event, name=name, payload=payload, correlation_id=session.correlation_id)
+
+
+RETAINED = [
+    # Whoever pulls the feed, or has a webhook that was paused, comes back within weeks.
+    Retained("events", "Events of the feed", outbox_event, outbox_event.c.at, at_least=30)
+]

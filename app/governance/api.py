@@ -3,15 +3,25 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Path, Query, Request, Response
 
 from app.core.bounds import FileFormat, Instant, Key, Reference
+from app.core.http.etag import IfMatch, expected_version
+from app.core.http.etag import tag as etag
 from app.core.http.files import CsvResponse, ZipResponse, csv_file, ndjson_file, zip_file
 from app.core.http.paging import Paging
 from app.core.http.routes import REQUEST_ID, ReadSession, WriteSession, router
 from app.customers.service import ERASE
-from app.governance import erasure, handing_over, trail
-from app.governance.schemas import Action, AuditPage, ErasureOut, ErasurePage
+from app.governance import erasure, handing_over, retention, trail
+from app.governance.schemas import (
+    Action,
+    AuditPage,
+    ErasureOut,
+    ErasurePage,
+    RetentionIn,
+    RetentionList,
+    RetentionOut,
+)
 from app.governance.trail import Asked
 from app.identity.access import Requires
 from app.identity.actor import Actor
@@ -21,6 +31,9 @@ routes = router(tag="Governance")
 CanReadAudit = Annotated[Actor, Depends(Requires(trail.READ))]
 CanHandOver = Annotated[Actor, Depends(Requires(handing_over.HAND_OVER))]
 CanErase = Annotated[Actor, Depends(Requires(ERASE))]
+CanReadRetention = Annotated[Actor, Depends(Requires(retention.READ))]
+CanWriteRetention = Annotated[Actor, Depends(Requires(retention.WRITE))]
+Kind = Annotated[Key, Path(description="a kind of data, such as notes")]
 CustomerId = Annotated[UUID, Path(description="customer id")]
 
 
@@ -83,6 +96,41 @@ async def erase_customer(actor: CanErase, session: WriteSession, customer_id: Cu
 async def list_erasures(actor: CanErase, session: ReadSession, page: Paging) -> object:
     """Who was erased and when, by id; the latest first."""
     return await erasure.page_of(session, actor, page)
+
+
+@routes.get("/retention", response_model=RetentionList)
+async def list_retention_periods(actor: CanReadRetention, session: ReadSession) -> object:
+    """How long each kind of data is kept, and how much of it the next night deletes."""
+    return {"items": await retention.every(session, actor)}
+
+
+@routes.get("/retention/{kind}", response_model=RetentionOut)
+async def read_retention_period(
+    actor: CanReadRetention,
+    session: ReadSession,
+    kind: Kind,
+    response: Response,
+    days: Annotated[int | None, Query(ge=1, le=36_500, description="count what this period would delete")] = None,
+) -> object:
+    """One kind; with `days` a dry run: how many rows would be too old if that were its period."""
+    found = await retention.one(session, actor, kind, days=days)
+    etag(response, found["version"])
+    return found
+
+
+@routes.put("/retention/{kind}", response_model=RetentionOut)
+async def put_retention_period(
+    actor: CanWriteRetention,
+    session: WriteSession,
+    kind: Kind,
+    body: RetentionIn,
+    response: Response,
+    if_match: IfMatch = None,
+) -> object:
+    """Set the period; every night, whatever is older goes."""
+    kept = await retention.keep(session, actor, kind, body.days, expected=expected_version(if_match))
+    etag(response, kept["version"])
+    return kept
 
 
 routers = [routes]

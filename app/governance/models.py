@@ -1,6 +1,6 @@
-"""The chain of seals over the audit trail (see decision 013), and who was erased."""
+"""The chain of seals over the audit trail (see decision 013), who was erased, how long data is kept."""
 
-from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, Table, Text, func
+from sqlalchemy import BigInteger, Column, DateTime, Integer, LargeBinary, Table, Text, func
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -30,4 +30,14 @@ erasure = Table(
     Column("id", UuidType, nullable=False, server_default=func.uuidv7(), comment="the order of the list"),
     Column("erased_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("erased_by", Text, nullable=False),
+)
+
+retention_period = Table(
+    "retention_period",
+    metadata,
+    # Only what a company has set: other kinds are kept as their package says.
+    Column("kind", Text, primary_key=True),
+    Column("days", Integer, comment="null: for ever"),
+    Column("version", Integer, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )

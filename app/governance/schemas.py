@@ -1,12 +1,12 @@
-"""The contract of the audit trail: what is asked and what is answered."""
+"""The contract of governance: the audit trail, erasures, and how long data is kept."""
 
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
-from app.core.bounds import Out
+from app.core.bounds import Count, In, Out
 
 Action = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,40}\.[a-z][a-z_]{0,60}$")]
 
@@ -25,6 +25,31 @@ class AuditEventOut(Out):
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     request_id: str | None
+
+
+class RetentionIn(In):
+    """How long a kind of data is kept."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"days": 1095}]})
+
+    days: Annotated[int, Field(ge=1, le=36_500)] | None = Field(description="null: for ever")
+
+
+class RetentionOut(Out):
+    """How long a kind of data is kept, and how many rows are older: what the next night deletes."""
+
+    kind: str
+    title: str
+    days: int | None
+    at_least: int = Field(description="days; others rely on them")
+    due: Count = Field(description="rows older than the period, or than the days that were asked for")
+    version: int
+
+
+class RetentionList(Out):
+    """Every kind of data that may be kept for a time only."""
+
+    items: list[RetentionOut]
 
 
 class ErasureOut(Out):

@@ -41,3 +41,13 @@ class InteractionsRecorded:
     stored: ClassVar[bool] = False
 
     customer_ids: list[UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class InteractionsForgotten:
+    """Interactions of these customers had their time and are gone; told to handlers only."""
+
+    name: ClassVar[str] = "interactions.forgotten"
+    stored: ClassVar[bool] = False
+
+    customer_ids: list[UUID]
