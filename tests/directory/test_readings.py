@@ -111,3 +111,4 @@ async def test_what_cannot_be_written_waits_and_when_too_much_waits_nothing_is_s
 class _Somebody:
     kind = "user"
     id = None
+    on_behalf_of = None
