@@ -14,6 +14,7 @@ from app.classification import checks as classification_checks
 from app.classification import handlers as classification_handlers
 from app.classification import models as classification_models
 from app.classification import queries as classification_queries
+from app.classification import repointing as classification_repointing
 from app.classification import schemes as classification_schemes
 from app.classification import timeline as classification_timeline
 from app.classification.portraits import basics as portraits
@@ -22,6 +23,8 @@ from app.core import checks as core_checks
 from app.core.checks import Check
 from app.core.db import WriteSession, metadata
 from app.core.events import subscribe
+from app.core.http import problems
+from app.core.http.problems import Successor
 from app.core.http.routes import Router
 from app.core.jobs import DeadLetter, Handler, Schedule
 from app.core.retention import Retained
@@ -30,9 +33,14 @@ from app.customers import checks as customers_checks
 from app.customers import document
 from app.customers import handlers as customers_handlers
 from app.customers import models as customers_models
+from app.customers.merging import checks as merging_checks
+from app.customers.merging import places
+from app.customers.merging import repointing as customers_repointing
+from app.customers.merging.places import Place
 from app.customers.timeline import TimelinePart
 from app.directory import api as directory_api
 from app.directory import handlers as directory_handlers
+from app.directory import repointing as directory_repointing
 from app.directory import timeline
 from app.feedback import api as feedback_api
 from app.feedback import checks as feedback_checks
@@ -40,11 +48,13 @@ from app.feedback import handlers as feedback_handlers
 from app.feedback import importing as feedback_importing
 from app.feedback import models as feedback_models
 from app.feedback import queries as feedback_queries
+from app.feedback import repointing as feedback_repointing
 from app.feedback import scores
 from app.governance import api as governance_api
 from app.governance import checks as governance_checks
 from app.governance import handing_over, retention
 from app.governance import handlers as governance_handlers
+from app.governance import repointing as governance_repointing
 from app.identity import api as identity_api
 from app.identity import handlers as identity_handlers
 from app.identity import seed as identity_seed
@@ -58,11 +68,13 @@ from app.interactions import handlers as interactions_handlers
 from app.interactions import importing as interactions_importing
 from app.interactions import models as interactions_models
 from app.interactions import queries as interactions_queries
+from app.interactions import repointing as interactions_repointing
 from app.purchases import api as purchases_api
 from app.purchases import checks as purchases_checks
 from app.purchases import handlers as purchases_handlers
 from app.purchases import importing as purchases_importing
 from app.purchases import models as purchases_models
+from app.purchases import repointing as purchases_repointing
 from app.purchases import timeline as purchases_timeline
 from app.webhooks import api as webhooks_api
 from app.webhooks import checks as webhooks_checks
@@ -88,6 +100,8 @@ class Feature:
     customer_tables: Sequence[Table] = ()
     retained: Sequence[Retained] = ()
     import_kinds: list[ImportKind] = field(default_factory=list)
+    merging: list[Place] = field(default_factory=list)
+    successors: Mapping[str, Successor] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
 
 
@@ -108,6 +122,8 @@ FEATURES = [
         channels={"source": document.BY_SOURCE},
         customer_tables=customers_models.KEPT_OF_A_CUSTOMER,
         retained=customers_handlers.RETAINED,
+        merging=customers_repointing.PLACES,
+        successors={"customer_id": customers_api.merges.successor},
         checks=customers_checks.CHECKS,
     ),
     Feature(
@@ -117,6 +133,7 @@ FEATURES = [
         timeline={"purchase": purchases_timeline.TIMELINE},
         customer_tables=purchases_models.KEPT_OF_A_CUSTOMER,
         import_kinds=[purchases_importing.KIND],
+        merging=purchases_repointing.PLACES,
         checks=purchases_checks.CHECKS,
     ),
     Feature(
@@ -127,6 +144,7 @@ FEATURES = [
         timeline={"interaction": interactions_queries.TIMELINE},
         customer_tables=interactions_models.KEPT_OF_A_CUSTOMER,
         retained=interactions_handlers.RETAINED,
+        merging=interactions_repointing.PLACES,
         checks=interactions_checks.CHECKS,
     ),
     Feature(
@@ -136,6 +154,7 @@ FEATURES = [
         import_kinds=[feedback_importing.KIND],
         timeline={"feedback": feedback_queries.TIMELINE},
         customer_tables=feedback_models.KEPT_OF_A_CUSTOMER,
+        merging=feedback_repointing.PLACES,
         checks=feedback_checks.CHECKS,
     ),
     Feature(
@@ -149,6 +168,7 @@ FEATURES = [
         timeline={"class_change": classification_timeline.TIMELINE},
         score_groups={"class": (classification_queries.READ, classification_queries.CLASS_MEMBERS)},
         customer_tables=classification_models.KEPT_OF_A_CUSTOMER,
+        merging=classification_repointing.PLACES,
         checks=classification_checks.CHECKS,
     ),
     Feature(
@@ -158,6 +178,7 @@ FEATURES = [
         jobs=directory_handlers.JOBS,
         schedules=directory_handlers.SCHEDULES,
         dead_letters=directory_handlers.DEAD_LETTERS,
+        merging=directory_repointing.PLACES,
     ),
     Feature(
         "webhooks",
@@ -172,6 +193,7 @@ FEATURES = [
         governance_api.routers,
         jobs=governance_handlers.JOBS,
         schedules=governance_handlers.SCHEDULES,
+        merging=governance_repointing.PLACES,
         checks=governance_checks.CHECKS,
     ),
 ]
@@ -180,12 +202,18 @@ JOBS: dict[str, Handler] = {name: handler for feature in FEATURES for name, hand
 DEAD_LETTERS: dict[str, DeadLetter] = {
     name: told for feature in FEATURES for name, told in feature.dead_letters.items()
 }
-CHECKS: list[Check] = [check for feature in FEATURES for check in feature.checks]
+PLACES: list[Place] = [place for feature in FEATURES for place in feature.merging]
+CHECKS: list[Check] = [
+    *(check for feature in FEATURES for check in feature.checks),
+    *merging_checks.checks_of(PLACES),
+]
 SCHEDULES: list[Schedule] = [schedule for feature in FEATURES for schedule in feature.schedules]
 
 
 def install() -> None:
     """Wire the packages: event handlers, what they keep and show of a customer, portraits' channels, import kinds."""
+    """Wire the packages: what each brings for the others to find."""
+    places.declare(PLACES)
     for feature in FEATURES:
         subscribe(feature.handlers)
         document.extend(feature.customer_fields)
@@ -194,6 +222,7 @@ def install() -> None:
         portraits.add_channels(feature.channels)
         timeline.add(feature.timeline)
         scores.add_memberships(feature.score_groups)
+        problems.succeed(feature.successors)
         for kind in feature.import_kinds:
             kinds.register(kind)
 

@@ -106,6 +106,11 @@ async def made(service: Service, name: str) -> str:
     if name == "session_id":
         return await session_of(service, "SELECT id FROM user_account WHERE username = 'admin'")
     unique = f"x{uuid.uuid4().hex}"
+    if name == "merge_id":
+        pair = {which: await made(service, "customer_id") for which in ("survivor_id", "merged_id")}
+        answer = await service.send("POST", "/v1/customers/merges", token=service.tokens["admin"], body=pair)
+        assert answer.status == 201, answer.body
+        return str(answer.json()["id"])
     if name == "tag":
         body = {"name": unique, "tags": [unique]}
         answer = await service.send("POST", "/v1/customers", token=service.tokens["admin"], body=body)

@@ -168,8 +168,8 @@ CHECKS = [
     Check("a pending class has its day", _count(customer_class, _PENDING), _half_pending()),
     belongs(customer_metrics, "row of metrics"),
     belongs(customer_class, "class"),
-    belongs(class_change, "change of class"),
-    belongs(class_override, "override"),
+    belongs(class_change, "change of class", stays=True),
+    belongs(class_override, "override", stays=True),
     belongs(segment_member, "membership"),
     belongs(dirty_customer, "mark to measure anew"),
 ]

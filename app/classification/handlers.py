@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import delete
 
-from app.classification import overrides, refresh
+from app.classification import overrides, refresh, repointing
 from app.classification.definitions import Fact
 from app.classification.engine import Cause
 from app.classification.failures import CANNOT_COMPUTE, ask_why, run_examination
@@ -46,7 +46,10 @@ from app.customers.events import (
     CustomerErased,
     CustomersChanged,
     CustomersCreated,
+    CustomersMerged,
+    MergeUndone,
 )
+from app.customers.merging.queries import stands_for
 from app.customers.summaries import Summary
 from app.feedback.events import FeedbackImported, FeedbackReceived
 from app.feedback.summary import SUMMARY as FEEDBACK
@@ -187,11 +190,12 @@ async def on_deletion(session: WriteSession, event: CustomerDeleted) -> None:
 async def on_erasure(session: WriteSession, event: CustomerErased) -> None:
     """What people wrote about the customer goes, and what its record said; figures and classes stay.
 
-    The customer is classified again by a record that says nothing any more.
+    The customer is classified again by a record that says nothing any more; who was merged has only a history.
     """
     for table in (class_override, class_change):
         await personal.blank(session, table, event.customer_id)
-    await _anew(session, event.customer_id)
+    if await stands_for(session, event.customer_id) == event.customer_id:
+        await _anew(session, event.customer_id)
 
 
 _OF_A_CUSTOMER = (
@@ -203,6 +207,19 @@ _OF_A_CUSTOMER = (
     simulation_move,
     dirty_customer,
 )
+
+
+async def on_merge(session: WriteSession, event: CustomersMerged) -> None:
+    """Measure and classify the survivor with the facts of both, in the transaction of the merge."""
+    await repointing.follow_history(session, [event.merged_id])
+    await _anew(session, event.customer_id, is_correction=True)
+
+
+async def on_merge_undone(session: WriteSession, event: MergeUndone) -> None:
+    """Measure and classify each of the two with what is its own again."""
+    await repointing.follow_history(session, [event.customer_id, event.merged_id])
+    for customer_id in sorted([event.customer_id, event.merged_id]):
+        await _anew(session, customer_id, is_correction=True)
 
 
 async def on_import(session: WriteSession, event: ImportCompleted) -> None:
@@ -221,6 +238,8 @@ HANDLERS: dict[type[Any], Any] = {
     CustomersChanged: on_bulk_change,
     CustomerDeleted: on_deletion,
     CustomerErased: on_erasure,
+    CustomersMerged: on_merge,
+    MergeUndone: on_merge_undone,
     PurchasesImported: on_bulk,
     InteractionsForgotten: on_bulk,
     InteractionsRecorded: on_bulk,

@@ -93,6 +93,30 @@ class CustomerErased:
 
 
 @dataclass(frozen=True, slots=True)
+class CustomersMerged:
+    """One customer became part of another; its rows have moved, and its id leads to the other from now on."""
+
+    name: ClassVar[str] = "customers.merged"
+    stored: ClassVar[bool] = True
+
+    merge_id: UUID
+    customer_id: UUID
+    merged_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class MergeUndone:
+    """The merged customer is there again, with what was its own."""
+
+    name: ClassVar[str] = "customers.merge_undone"
+    stored: ClassVar[bool] = True
+
+    merge_id: UUID
+    customer_id: UUID
+    merged_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class CustomerDeleted:
     name: ClassVar[str] = "customer.deleted"
     stored: ClassVar[bool] = True

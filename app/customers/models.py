@@ -1,6 +1,21 @@
 """Tables of the customer record. Columns with personal data say so in their `info`."""
 
-from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, Index, Integer, Numeric, Table, Text, func, text
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    Numeric,
+    Table,
+    Text,
+    func,
+    text,
+)
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -99,8 +114,72 @@ customer_note = Table(
     Column("updated_by", Text, nullable=False),
 )
 
-OF_A_CUSTOMER = (customer_consent, customer_note)
+
+def _said(name: str, comment: str) -> Column[Any]:
+    """Fields of a record, kept beside it."""
+    return Column(name, JSONB, nullable=False, server_default="{}", comment=comment, info={"personal": "record"})
+
+
+customer_merge = Table(
+    "customer_merge",
+    metadata,
+    Column("customer_id", UuidType, primary_key=True, comment="who stands for both now; follows when merged again"),
+    Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
+    Column("survivor_id", UuidType, nullable=False, comment="into whom it was merged"),
+    Column("merged_id", UuidType, nullable=False, comment="who is no more, unless the merge was undone"),
+    Column(
+        "record",
+        JSONB,
+        nullable=False,
+        server_default="{}",
+        comment="the merged record as it stood",
+        info={"personal": "record"},
+    ),
+    Column(
+        "before",
+        JSONB,
+        nullable=False,
+        server_default="{}",
+        comment="the survivor's fields that changed",
+        info={"personal": "record"},
+    ),
+    Column(
+        "after", JSONB, nullable=False, server_default="{}", comment="what they became", info={"personal": "record"}
+    ),
+    Column("moved", JSONB, nullable=False, server_default="{}", comment="how many rows of which table followed"),
+    Column("merged_by", Text, nullable=False),
+    Column("merged_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("undone_by", Text),
+    Column("undone_at", DateTime(timezone=True)),
+    Index("ix_customer_merge_merged_id", "merged_id"),
+    Index("ix_customer_merge_id", "id"),
+)
+
+customer_merge_row = Table(
+    "customer_merge_row",
+    metadata,
+    Column("customer_id", UuidType, primary_key=True),
+    Column("merge_id", UuidType, primary_key=True),
+    Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
+    Column("place", Text, nullable=False, comment="table and column that named the merged customer"),
+    Column(
+        "key",
+        ARRAY(Text),
+        nullable=False,
+        server_default="{}",
+        comment="by which the row is known beside its customer",
+        info={"personal": "contact"},
+    ),
+    Column("was", JSONB, comment="what it said before it made room", info={"personal": "record"}),
+    Column("set_aside", Boolean, nullable=False, comment="waits here, whole, until the merge is undone"),
+    comment="which rows a merge moved: they go back when it is undone",
+)
+
+OF_A_CUSTOMER = (customer_consent, customer_note, customer_merge, customer_merge_row)
 """What goes with a customer who is deleted; identities go by their foreign key."""
+
+GONE_WHEN_ERASED = (customer_consent, customer_note, customer_identity, customer_merge_row)
+"""What goes with a person who is forgotten; that there was a merge is kept, without what it says of anybody."""
 
 KEPT_OF_A_CUSTOMER = (customer, customer_identity, *OF_A_CUSTOMER)
 """What is handed over to whom it is about."""

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core.db import ReadSession, WriteSession
 from app.customers.document import visible_to
-from app.customers.models import customer
+from app.customers.models import customer, customer_merge
 from app.identity.actor import Actor
 
 DELETION_LOCK = 0x57A7C
@@ -31,6 +31,12 @@ async def nth_customer_after(session: ReadSession, after: UUID, n: int) -> UUID 
     ids = select(customer.c.id).where(customer.c.id > after).order_by(customer.c.id).limit(n).subquery()
     rows = await session.all(select(ids.c.id).order_by(ids.c.id.desc()).limit(1))
     return rows[0]["id"] if rows else None
+
+
+def merged_into(customer_id: UUID) -> Select[Any]:
+    """The ids of those for whom this customer stands."""
+    m = customer_merge.c
+    return select(m.merged_id).where(m.customer_id == customer_id, m.undone_at.is_(None))
 
 
 def held(actor: Actor, permission: str) -> Select[Any]:

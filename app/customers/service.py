@@ -18,8 +18,8 @@ from app.customers.contacts import normal_identity
 from app.customers.custom_fields import checked
 from app.customers.document import READ_CONTACT, visible_to
 from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted, CustomerErased
-from app.customers.models import OF_A_CUSTOMER, PERSONAL, customer, customer_identity
-from app.customers.queries import before_deletion
+from app.customers.models import GONE_WHEN_ERASED, OF_A_CUSTOMER, PERSONAL, customer, customer_identity, customer_merge
+from app.customers.queries import before_deletion, merged_into
 from app.customers.schemas import BatchCustomer, CustomerIn, CustomerPatch, IdentityIn
 from app.identity.actor import Actor
 
@@ -112,25 +112,30 @@ async def apply(
 
 
 async def remove(session: WriteSession, actor: Actor, customer_id: UUID, *, expected: int | None) -> None:
-    """Delete the customer and everything that belongs to it."""
+    """Delete the customer and everything that belongs to it, and to whoever was merged into it."""
     await before_deletion(session)
     before = await locked(session, actor, customer_id, DELETE)
     check_version(before["version"], expected)
+    merged = await session.all(merged_into(customer_id))
     for table in OF_A_CUSTOMER:
         await session.execute(delete(table).where(table.c.customer_id == customer_id))
     await session.execute(delete(customer).where(customer.c.id == customer_id))
-    audit.record(session, actor, "customer.deleted", "customer", customer_id)
-    await publish(session, CustomerDeleted(customer_id))
+    for gone in [customer_id, *(row["merged_id"] for row in merged)]:
+        audit.record(session, actor, "customer.deleted", "customer", gone)
+        await publish(session, CustomerDeleted(gone))
 
 
-async def erase(session: WriteSession, actor: Actor, customer_id: UUID) -> None:
+async def erase(session: WriteSession, actor: Actor, customer_id: UUID) -> list[UUID]:
     """Forget the person: identities, notes and consents go, the record stays without a name for what was bought.
 
-    Whoever holds more of the person hears of it and does the same. Raises `NotFound` out of the actor's reach.
+    The ids of all that it was, those merged into it among them. Whoever holds more of the person hears of
+    it and does the same. Raises `NotFound` out of the actor's reach.
     """
     await locked(session, actor, customer_id, ERASE)
-    for table in (*OF_A_CUSTOMER, customer_identity):
+    merged = await session.all(merged_into(customer_id))
+    for table in GONE_WHEN_ERASED:
         await session.execute(delete(table).where(table.c.customer_id == customer_id))
+    await personal.blank(session, customer_merge, customer_id)
     await session.execute(
         update(customer)
         .where(customer.c.id == customer_id)
@@ -142,8 +147,11 @@ async def erase(session: WriteSession, actor: Actor, customer_id: UUID) -> None:
             updated_at=func.now(),
         )
     )
-    audit.record(session, actor, "customer.erased", "customer", customer_id)
-    await publish(session, CustomerErased(customer_id))
+    everybody = [customer_id, *(row["merged_id"] for row in merged)]
+    for gone in everybody:
+        audit.record(session, actor, "customer.erased", "customer", gone)
+        await publish(session, CustomerErased(gone))
+    return everybody
 
 
 async def upsert_batch(session: WriteSession, actor: Actor, bodies: Sequence[BatchCustomer]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Conflict, FieldError, Invalid, Problem, TooManyRequests
 from app.core.http.paging import Page
 from app.customers.document import visible_to
+from app.customers.merging.queries import stands_for
 from app.customers.models import customer
 from app.customers.queries import hold, hold_reached
 from app.feedback import responses, surveys
@@ -129,6 +130,7 @@ async def page(session: ReadSession, actor: Actor, survey_id: UUID, page: Page) 
 
 async def opened(session: ReadSession, link: Link) -> Opened:
     """What the link asks. Raises `BadLink` of a customer who is gone, `AnsweredAlready`, `SurveyClosed`."""
+    link = await _followed(session, link)
     row = await session.first(
         select(survey_invitation, survey.c.status, survey_version.c.document, customer.c.language)
         .join(customer, customer.c.id == _i.customer_id)
@@ -150,6 +152,7 @@ async def opened(session: ReadSession, link: Link) -> Opened:
 
 async def answer(session: WriteSession, link: Link, given: Mapping[str, Sequence[str]]) -> Opened:
     """Keep the answers of a form, once. Raises as `opened` does, and `Unfinished`."""
+    link = await _followed(session, link)
     await hold(session, [link.customer_id])
     # Whoever answers with the same link at the same time waits here.
     await session.all(
@@ -177,3 +180,8 @@ async def answer(session: WriteSession, link: Link, given: Mapping[str, Sequence
     after = {name: made[name] for name in ("customer_id", "survey_id", "survey_version")}
     audit.record(session, Guest(link.invitation_id), "survey.answered", "survey_response", made["id"], after=after)
     return found
+
+
+async def _followed(session: ReadSession, link: Link) -> Link:
+    """The link of a customer who was merged since leads to the survivor."""
+    return link._replace(customer_id=await stands_for(session, link.customer_id))

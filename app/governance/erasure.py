@@ -25,13 +25,15 @@ _t = erasure.c
 
 async def erase(session: WriteSession, actor: Actor, customer_id: UUID) -> dict[str, Any]:
     """Erase the person and leave a tombstone; once more, what came since. Raises `NotFound` out of reach."""
-    await _forget(session, actor, customer_id)
-    return dict(await _mark(session, customer_id, session.principal))
+    marks = [await _mark(session, each, session.principal) for each in await _forget(session, actor, customer_id)]
+    return dict(marks[0])
 
 
-async def _forget(session: WriteSession, actor: Actor, customer_id: UUID) -> None:
-    await customers.erase(session, actor, customer_id)
-    await idempotency.forget_answers_about(session, customer_id)
+async def _forget(session: WriteSession, actor: Actor, customer_id: UUID) -> list[UUID]:
+    everybody = await customers.erase(session, actor, customer_id)
+    for each in everybody:
+        await idempotency.forget_answers_about(session, each)
+    return everybody
 
 
 async def _mark(session: WriteSession, customer_id: UUID, by: str) -> Record:

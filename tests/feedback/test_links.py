@@ -290,6 +290,15 @@ async def test_a_link_of_a_customer_who_is_gone_is_no_link(
         assert await connection.fetchval("SELECT count(*) FROM survey_invitation") == 0
 
 
+async def test_a_link_of_a_customer_who_was_merged_is_the_survivors(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, invitation: dict[str, Any]
+) -> None:
+    survivor = (await admin.post("/v1/customers", json={"name": "Li Wei"})).json()["id"]
+    pair = {"survivor_id": survivor, "merged_id": invitation["customer_id"]}
+    assert (await admin.post("/v1/customers/merges", json=pair)).status_code == 201
+    assert (await client.post(invitation["url"], content=ANSWERS, headers=FORM)).status_code == 200
+
+
 async def test_a_link_works_until_its_time_is_over(
     client: httpx.AsyncClient, invitation: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,8 @@ PLAIN = {
     "customer_class": "scheme class_ pending_class",
     "customer_consent": "channel purpose status recorded_by",
     "customer_identity": "kind",
+    "customer_merge": "moved merged_by undone_by",
+    "customer_merge_row": "place",
     "customer_metrics": "categories decided",
     "customer_note": "created_by updated_by",
     "erasure": "erased_by",

@@ -21,7 +21,7 @@ CanReadClasses = Annotated[Actor, Depends(Requires("classes:read"))]
 SchemeKey = Annotated[Key, Path(description="scheme key, such as abc")]
 From = Annotated[PastInstant, Query(alias="from", description="an instant with its zone")]
 To = Annotated[PastInstant, Query(alias="to", description="a later instant with its zone")]
-Cause = Literal["event", "clock", "refit", "publish", "override", "correction", "request", "import", "retired"]
+Cause = Literal["event", "clock", "refit", "publish", "override", "correction", "request", "import", "retired", "merge"]
 Move = Literal["entered", "left", "stayed", "moved"]
 
 

@@ -1,6 +1,6 @@
 """Every failure becomes application/problem+json: no stack, no SQL, nobody else's data."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -73,9 +73,39 @@ class _MethodNotAllowed(Problem):
 _BY_STATUS: dict[int, type[Problem]] = {401: Unauthenticated, 404: NotFound, 405: _MethodNotAllowed, 413: TooLarge}
 
 
+Successor = Callable[[Request, str], Awaitable[str | None]]
+"""Which id stands for one that is no more, as far as whoever asks may know; None when none does."""
+
+_successors: dict[str, Successor] = {}
+
+
+def succeed(successors: Mapping[str, Successor]) -> None:
+    """Find, by the name of a path parameter, what stands for a resource that is not there."""
+    _successors.update(successors)
+
+
+class Moved(Problem):
+    status = 307
+    type = "moved"
+    title = "Another resource stands for this one"
+
+
 async def _on_problem(request: Request, problem: Exception) -> Response:
     assert isinstance(problem, Problem)
+    if isinstance(problem, NotFound):
+        problem = await _moved(request) or problem
     return problem_response(request, problem)
+
+
+async def _moved(request: Request) -> Moved | None:
+    """Where the request belongs when what its path names is now part of something else: undone some day, so 307."""
+    for name, successor in _successors.items():
+        given = request.path_params.get(name)
+        if given is not None and (instead := await successor(request, given)) is not None:
+            path = request.url.path.replace(given, instead, 1)
+            location = f"{path}?{request.url.query}" if request.url.query else path
+            return Moved("Ask for it under the address in Location", headers={"Location": location})
+    return None
 
 
 async def _on_http(request: Request, error: Exception) -> Response:

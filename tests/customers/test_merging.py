@@ -1,0 +1,346 @@
+"""Two customers become one, and two again: nothing is lost on either way."""
+
+import random
+import uuid
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from sqlalchemy import Table
+
+from app import features
+from app.core.checks import findings
+from app.core.db import Database, metadata
+from tests.classification.population import NOON
+from tests.classification.schemes import publish, spending
+from tests.conftest import MakeUser
+from tests.customers.customers import EMAIL, PHONE, create, external, pointers
+
+KEY = "spending"
+MERGES = "/v1/customers/merges"
+CHANGED_BY_MERGING = {"version", "updated_at", "as_of", "revision", "decided", "since"}
+APART = {"customer_merge", "customer_merge_row", "class_change", "customer_class"}
+
+
+@pytest.fixture(autouse=True)
+def clock(today: Callable[[date], None]) -> None:
+    today(NOON.date())
+
+
+async def post(client: httpx.AsyncClient, path: str, body: Any = None, status: int = 201) -> Any:
+    answer = await client.post(path, json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def of(customer: Any, rest: str = "") -> str:
+    return f"/v1/customers/{customer['id']}{rest}"
+
+
+async def bought(client: httpx.AsyncClient, customer: Any, amount: str, **more: Any) -> Any:
+    body = {"occurred_at": "2020-06-02T03:04:05Z", "amount": amount, **more}
+    return await post(client, of(customer, "/purchases"), body)
+
+
+async def merged(client: httpx.AsyncClient, survivor: Any, other: Any, **more: Any) -> Any:
+    return await post(client, MERGES, {"survivor_id": survivor["id"], "merged_id": other["id"], **more})
+
+
+async def undone(client: httpx.AsyncClient, merge: Any) -> Any:
+    return await post(client, f"{MERGES}/{merge['id']}/undo", status=200)
+
+
+async def read(client: httpx.AsyncClient, customer: Any, rest: str = "") -> Any:
+    answer = await client.get(of(customer, rest))
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def broken(database: Database) -> set[str]:
+    return {each.promise async for each in findings(database, features.CHECKS) if each.violations}
+
+
+async def stands(database: Database) -> dict[str, list[str]]:
+    """All that is known of customers, row by row, without what says when it was written last."""
+    found = {}
+    async with database.connection() as connection:
+        for place in [*features.PLACES]:
+            if place.table.name not in APART:
+                rows = await connection.fetch(f"SELECT to_jsonb(t) AS row FROM {place.table.name} t")
+                kept = [
+                    {name: value for name, value in row["row"].items() if name not in CHANGED_BY_MERGING}
+                    for row in rows
+                ]
+                found[place.table.name] = sorted(map(str, kept))
+        rows = await connection.fetch("SELECT customer_id, scheme, class FROM customer_class ORDER BY 1, 2")
+        found["customer_class"] = [str(tuple(row)) for row in rows]
+    return found
+
+
+# ---- declared --------------------------------------------------------------------------------------------------------
+
+
+def names_a_customer(table: Table) -> set[str]:
+    """The columns that hold a customer's id."""
+    keys = {
+        column.name for column in table.columns for key in column.foreign_keys if key.column.table.name == "customer"
+    }
+    named = {
+        column.name
+        for column in table.columns
+        if column.name == "company_id" or column.name.removesuffix("_id").endswith("customer")
+    }
+    return keys | {name for name in named if table.name != "customer" or name != "id"}
+
+
+def test_every_column_that_names_a_customer_is_declared_for_merging() -> None:
+    there = {f"{table.name}.{name}" for table in metadata.tables.values() for name in names_a_customer(table)}
+    declared = [place.name for place in features.PLACES]
+    assert {"customer_identity.customer_id", "customer.company_id", "purchase.customer_id"} <= there
+    assert there - set(declared) == set(), "declare them in the package's `repointing.PLACES`"
+    assert sorted(declared) == sorted(set(declared))
+
+
+def test_an_undeclared_table_is_noticed() -> None:
+    assert names_a_customer(metadata.tables["purchase"]) == {"customer_id"}
+    assert names_a_customer(metadata.tables["job"]) == set()
+
+
+# ---- merging ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_survivor_has_both_histories_and_is_classified_by_them(
+    admin: httpx.AsyncClient, database: Database
+) -> None:
+    await publish(database, KEY, spending())
+    one = await create(admin, identities=[external("A")], tags=["x"], custom={"a": "1"})
+    two = await create(
+        admin, name="Li Wai", phone=PHONE, identities=[external("B")], tags=["y"], custom={"a": "2", "b": "3"}
+    )
+    await bought(admin, one, "400", order_ref="SO-1")
+    await bought(admin, two, "200", order_ref="SO-1")
+    await bought(admin, two, "500", order_ref="SO-2")
+    await post(admin, of(two, "/notes"), {"text": "likes tea"})
+    made = await merged(admin, one, two)
+    assert made["moved"] == {"purchase": 2, "purchase_line": 2, "customer_note": 1, "customer_identity": 1}
+    now = await read(admin, one)
+    assert (now["name"], now["phone"], now["tags"]) == ("Li Wei", PHONE, ["x", "y"])
+    assert now["custom"] == {"a": "1", "b": "3"}
+    assert {each["value"] for each in now["identities"]} == {"A", "B"}
+    assert now["classes"][KEY] == "gold"
+    orders = {each["order_ref"] for each in (await read(admin, one, "/purchases"))["items"]}
+    assert {"SO-1", "SO-2"} < orders
+    assert len(orders) == 3, "two orders of one number stay two"
+    history = (await read(admin, one, f"/classes/{KEY}/history"))["items"]
+    assert (history[0]["to_class"], history[0]["cause"]) == ("gold", "correction")
+    assert await broken(database) == set()
+    async with database.connection() as connection:
+        theirs = await connection.fetch(
+            "SELECT from_class, to_class, cause FROM class_change WHERE customer_id = $1 AND scheme = $2 ORDER BY id",
+            UUID(two["id"]),
+            KEY,
+        )
+        told = await connection.fetchval("SELECT payload FROM outbox_event WHERE name = 'customers.merged'")
+    assert tuple(theirs[-1]) == ("silver", None, "merge")
+    assert told == {"merge_id": made["id"], "customer_id": one["id"], "merged_id": two["id"]}
+
+
+async def test_what_names_the_merged_customer_is_answered_by_the_survivor(
+    admin: httpx.AsyncClient, make_user: MakeUser
+) -> None:
+    one, two, three = [await create(admin) for _ in range(3)]
+    await merged(admin, one, two)
+    answer = await admin.get(of(two, "/purchases?limit=7"))
+    assert (answer.status_code, answer.headers["location"]) == (307, of(one, "/purchases?limit=7"))
+    assert answer.json()["type"] == "urn:strata:problem:moved"
+    body = {"occurred_at": "2020-06-02T03:04:05Z", "amount": "1"}
+    written = await admin.post(of(two, "/purchases"), json=body, follow_redirects=True)
+    assert written.status_code == 201
+    assert len((await read(admin, one, "/purchases"))["items"]) == 1
+    await merged(admin, three, one)
+    assert (await admin.get(of(two))).headers["location"] == of(three)
+    stranger = await make_user({"customers:read": "own"})
+    assert (await stranger.get(of(two))).status_code == 404
+
+
+async def test_who_is_asked_for_stands_in_the_record(admin: httpx.AsyncClient) -> None:
+    one = await create(admin, email=EMAIL, region="CN-31")
+    two = await create(admin, name="Li Wai", email="other@example.com", region="CN-44", title="Dr")
+    await merged(admin, one, two, take=["name", "email"])
+    now = await read(admin, one)
+    assert (now["name"], now["email"], now["region"], now["title"]) == ("Li Wai", "other@example.com", "CN-31", "Dr")
+
+
+async def test_employees_follow_their_company_and_go_back(admin: httpx.AsyncClient) -> None:
+    one, two = await create(admin, kind="company"), await create(admin, kind="company")
+    employee = await create(admin, company_id=two["id"])
+    made = await merged(admin, one, two)
+    assert (await read(admin, employee))["company_id"] == one["id"]
+    newer = await create(admin, company_id=one["id"])
+    await undone(admin, made)
+    assert (await read(admin, employee))["company_id"] == two["id"]
+    assert (await read(admin, newer))["company_id"] == one["id"]
+
+
+async def test_what_cannot_be_one_is_refused(admin: httpx.AsyncClient, make_user: MakeUser) -> None:
+    lead = await make_user({"customers:write": "own", "customers:read": "own", "customers:merge": "own"})
+    mine, foreign = await create(lead), await create(admin)
+    company = await create(admin, kind="company")
+    employee = await create(admin, kind="company", company_id=company["id"])
+    cases = [
+        (lead, mine["id"], foreign["id"], "/body/merged_id"),
+        (lead, foreign["id"], mine["id"], "/body/survivor_id"),
+        (admin, mine["id"], mine["id"], "/body/merged_id"),
+        (admin, mine["id"], company["id"], "/body/merged_id"),
+        (admin, company["id"], employee["id"], "/body/merged_id"),
+        (admin, mine["id"], str(uuid.uuid4()), "/body/merged_id"),
+    ]
+    for client, survivor, other, pointer in cases:
+        answer = await client.post(MERGES, json={"survivor_id": survivor, "merged_id": other})
+        assert pointers(answer) == [pointer], (survivor, other)
+    many = [await create(admin, tags=[f"{name}{n}" for n in range(60)]) for name in "ab"]
+    answer = await admin.post(MERGES, json={"survivor_id": many[0]["id"], "merged_id": many[1]["id"]})
+    assert pointers(answer) == ["/body/merged_id"]
+
+
+async def test_merges_are_listed_as_far_as_one_may_merge(admin: httpx.AsyncClient, make_user: MakeUser) -> None:
+    lead = await make_user({"customers:write": "own", "customers:read": "own", "customers:merge": "own"})
+    mine = await merged(lead, await create(lead), await create(lead))
+    theirs = await merged(admin, await create(admin), await create(admin))
+    assert [each["id"] for each in (await lead.get(MERGES)).json()["items"]] == [mine["id"]]
+    assert [each["id"] for each in (await admin.get(MERGES)).json()["items"]] == [theirs["id"], mine["id"]]
+    assert (await lead.get(f"{MERGES}/{theirs['id']}")).status_code == 404
+    assert (await lead.post(f"{MERGES}/{theirs['id']}/undo")).status_code == 404
+    assert (await lead.get(f"{MERGES}/{mine['id']}")).json() == mine
+
+
+async def test_who_is_deleted_takes_along_whoever_was_merged_into_it(
+    admin: httpx.AsyncClient, database: Database
+) -> None:
+    one, two, three = [await create(admin, phone=PHONE) for _ in range(3)]
+    await bought(admin, one, "5")
+    await merged(admin, two, one)
+    await merged(admin, three, two)
+    assert (await admin.delete(of(three))).status_code == 204
+    async with database.connection() as connection:
+        for place in features.PLACES:
+            assert await connection.fetchval(f"SELECT count(*) FROM {place.table.name}") == 0, place.name
+    assert (await admin.get(of(one))).status_code == 404
+
+
+async def test_who_is_erased_is_forgotten_as_whoever_it_was(admin: httpx.AsyncClient, database: Database) -> None:
+    one, two = await create(admin), await create(admin, name="canary", phone=PHONE)
+    made = await merged(admin, one, two)
+    answer = await admin.post(of(one, "/erasure"))
+    assert answer.status_code == 200, answer.text
+    assert {each["customer_id"] for each in (await admin.get("/v1/erasures")).json()["items"]} == {one["id"], two["id"]}
+    async with database.connection() as connection:
+        merges = [str(dict(row)) for row in await connection.fetch("SELECT * FROM customer_merge")]
+        assert await connection.fetchval("SELECT count(*) FROM customer_merge_row") == 0
+    assert not [each for each in merges if "canary" in each or PHONE in each]
+    assert (await admin.post(f"{MERGES}/{made['id']}/undo")).status_code == 409
+    assert await broken(database) == set()
+
+
+# ---- undoing ---------------------------------------------------------------------------------------------------------
+
+
+async def test_what_came_since_stays_unless_it_is_part_of_what_goes_back(admin: httpx.AsyncClient) -> None:
+    one = await create(admin, tags=["x"], region="CN-31", identities=[external("A")])
+    two = await create(admin, tags=["y"], title="Dr", language="zh", phone=PHONE, identities=[external("B")])
+    call = {"kind": "call", "occurred_at": "2020-06-02T03:04:05Z", "subject": "first"}
+    spoken = await post(admin, of(two, "/interactions"), call)
+    made = await merged(admin, one, two)
+    corrected = {"subject": "second", "reason": "a slip"}
+    answer = await admin.patch(of(one, f"/interactions/{spoken['id']}"), json=corrected)
+    assert answer.status_code == 200, answer.text
+    await bought(admin, one, "7", order_ref="NEW")
+    await admin.post(of(one, "/identities"), json=external("C"))
+    await admin.patch(of(one), json={"title": "Prof", "tags": ["x", "y", "z"]})
+    result = await undone(admin, made)
+    assert result["undone_by"] == result["merged_by"]
+    first, second = await read(admin, one), await read(admin, two)
+    assert [each["order_ref"] for each in (await read(admin, one, "/purchases"))["items"]] == ["NEW"]
+    assert (await read(admin, two, "/purchases"))["items"] == []
+    assert {each["value"] for each in first["identities"]} == {"A", "C"}
+    assert {each["value"] for each in second["identities"]} == {"B"}
+    assert first["tags"] == ["x", "z"]
+    assert (first["title"], first["language"], first["phone"]) == ("Prof", None, None), "what was changed since stays"
+    assert (second["title"], second["language"], second["phone"]) == ("Dr", "zh", PHONE)
+    goes_back = await read(admin, two, f"/interactions/{spoken['id']}")
+    assert (goes_back["subject"], goes_back["version"]) == ("second", 2)
+
+
+async def test_a_merge_is_undone_once_and_the_later_ones_first(admin: httpx.AsyncClient, database: Database) -> None:
+    one, two, three = [await create(admin) for _ in range(3)]
+    await bought(admin, one, "5")
+    inner = await merged(admin, two, one)
+    outer = await merged(admin, three, two)
+    refused = await admin.post(f"{MERGES}/{inner['id']}/undo")
+    assert refused.status_code == 409
+    assert outer["id"] in refused.json()["detail"]
+    await undone(admin, outer)
+    assert (await admin.get(of(one))).headers["location"] == of(two)
+    await undone(admin, inner)
+    assert (await admin.post(f"{MERGES}/{inner['id']}/undo")).status_code == 409
+    assert len((await read(admin, one, "/purchases"))["items"]) == 1
+    assert await broken(database) == set()
+
+
+async def test_a_unit_that_is_gone_is_replaced_by_the_survivors(admin: httpx.AsyncClient) -> None:
+    unit = await post(admin, "/v1/units", {"name": "short-lived"})
+    one, two = await create(admin), await create(admin, unit_id=unit["id"])
+    made = await merged(admin, one, two)
+    assert (await admin.delete(f"/v1/units/{unit['id']}")).status_code == 204
+    await undone(admin, made)
+    assert (await read(admin, two))["unit_id"] == one["unit_id"]
+
+
+async def someone(admin: httpx.AsyncClient, chance: random.Random) -> Any:
+    """A customer with whatever there is to have."""
+    made = await create(
+        admin,
+        name=f"n{chance.random()}",
+        tags=chance.sample(["a", "b", "c"], chance.randint(0, 3)),
+        custom={key: str(chance.randint(0, 2)) for key in chance.sample("pqr", 2)},
+        identities=[external(uuid.uuid4().hex) for _ in range(chance.randint(0, 2))],
+        **{name: chance.choice(["zh", "en"]) for name in ("language", "title", "source") if chance.random() < 0.5},
+    )
+    for order_ref in chance.sample(["SO-1", "SO-2", "SO-3"], chance.randint(0, 3)):
+        at = chance.choice(["2020-06-02T03:04:05Z", "2019-10-02T03:04:05Z", "2012-10-02T03:04:05Z"])
+        await bought(admin, made, str(chance.randint(1, 800)), order_ref=order_ref, occurred_at=at)
+    for reference in chance.sample(["R-1", "R-2"], chance.randint(0, 2)):
+        call = {"kind": "call", "occurred_at": "2020-06-02T03:04:05Z", "reference": reference}
+        await post(admin, of(made, "/interactions"), call)
+    for status in chance.sample(["given", "withdrawn"], chance.randint(0, 2)):
+        consent = {"channel": "email", "purpose": "marketing", "status": status, "source": "a form"}
+        await post(admin, of(made, "/consents"), consent)
+    if chance.random() < 0.5:
+        await post(admin, of(made, "/notes"), {"text": "a note"})
+    if chance.random() < 0.5:
+        override = {"class": chance.choice(["gold", "silver"]), "reason": "a contract", "expires_at": None}
+        answer = await admin.put(of(made, f"/classes/{KEY}/override"), json=override)
+        assert answer.status_code == 200, answer.text
+    return made
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_merged_and_undone_everything_stands_as_before(
+    admin: httpx.AsyncClient, database: Database, seed: int
+) -> None:
+    await publish(database, KEY, spending(downgrade={"grace_days": 30}))
+    chance = random.Random(seed)
+    people = [await someone(admin, chance) for _ in range(3)]
+    before = await stands(database)
+    inner = await merged(admin, people[0], people[1])
+    outer = await merged(admin, people[2], people[0]) if chance.random() < 0.5 else None
+    assert await broken(database) == set()
+    assert await stands(database) != before
+    for each in filter(None, (outer, inner)):
+        await undone(admin, each)
+    after = await stands(database)
+    assert {name: sorted({*rows} ^ {*after[name]}) for name, rows in before.items() if after[name] != rows} == {}
+    assert await broken(database) == set()
