@@ -76,6 +76,8 @@ from app.purchases import importing as purchases_importing
 from app.purchases import models as purchases_models
 from app.purchases import repointing as purchases_repointing
 from app.purchases import timeline as purchases_timeline
+from app.quality import api as quality_api
+from app.quality import handlers as quality_handlers
 from app.webhooks import api as webhooks_api
 from app.webhooks import checks as webhooks_checks
 from app.webhooks import handlers as webhooks_handlers
@@ -180,6 +182,7 @@ FEATURES = [
         dead_letters=directory_handlers.DEAD_LETTERS,
         merging=directory_repointing.PLACES,
     ),
+    Feature("quality", quality_api.routers, jobs=quality_handlers.JOBS, schedules=quality_handlers.SCHEDULES),
     Feature(
         "webhooks",
         webhooks_api.routers,

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
         default=True, description="off: facts are recorded at once, and classes follow within minutes"
     )
     recalculation_lanes: Annotated[int, Field(ge=1, le=16, description="chunks computed side by side")] = 2
+    stale_after_days: Annotated[
+        int, Field(ge=1, le=3653, description="without a change, purchase or interaction a customer is stale")
+    ] = 365
     webhook_timeout: Annotated[float, Field(gt=0, le=60, description="seconds an endpoint has for its answer")] = 10
     webhook_http: bool = Field(default=False, description="lets webhooks go to http:// as well; for development")
     webhook_private_hosts: list[str] = Field(

@@ -142,6 +142,14 @@ class CustomerOut(Out):
     updated_at: datetime
 
 
+class CustomerPage(Out):
+    """A page of customers; `total` only when asked for."""
+
+    items: list[CustomerOut]
+    next_cursor: str | None
+    total: Count | None
+
+
 class BatchOutcome(Out):
     """What became of one customer of the batch, by its place in the request."""
 

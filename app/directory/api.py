@@ -13,11 +13,10 @@ from app.core.http.files import CsvResponse, csv_file, ndjson_file
 from app.core.http.paging import Page, Paging
 from app.core.http.routes import PRINCIPAL, REQUEST_ID, ReadSession, WriteSession, note_reading, router
 from app.customers import document
-from app.customers.schemas import CustomerOut, Region, TagName
+from app.customers.schemas import CustomerOut, CustomerPage, Region, TagName
 from app.directory import exports, files, queries, timeline
 from app.directory.schemas import (
     ClassFilter,
-    CustomerPage,
     ExportIn,
     ExportOut,
     ExportPage,

@@ -10,7 +10,6 @@ from app.core.bounds import Count, FileFormat, Flag, In, Key, Out, Printable
 from app.core.pagination import MAX_CURSOR_LENGTH
 from app.core.predicates import Predicate
 from app.core.work import WorkOut
-from app.customers.schemas import CustomerOut
 
 ClassFilter = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}:[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
 IdentityFilter = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}:.+$", max_length=264), Printable]
@@ -26,14 +25,6 @@ class Sort(StrEnum):
     UPDATED_DESC = "-updated_at"
     NAME = "name"
     NAME_DESC = "-name"
-
-
-class CustomerPage(Out):
-    """A page of customers; `total` only when asked for."""
-
-    items: list[CustomerOut]
-    next_cursor: str | None
-    total: Count | None
 
 
 class TimelineEntry(Out):

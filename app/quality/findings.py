@@ -1,0 +1,130 @@
+"""What is wrong, as SQL over a customer joined with what it is compared with: one pass finds everything of everybody.
+
+Each join adds one row at most, found by a key or by what was grouped before: nobody is compared with everybody.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Text,
+    all_,
+    and_,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from app.classification.models import customer_metrics
+from app.customers.document import READ_CONTACT, visible_to
+from app.customers.models import custom_field, customer, customer_identity
+from app.customers.references import EXTERNAL
+from app.identity.actor import Actor
+from app.identity.scopes import within_scope
+from app.quality.rules import CONTACT, DAY, EMAIL, NUMBER, PHONE, SEPARATOR, Finding
+
+_c, _m, _f = customer.c, customer_metrics.c, custom_field.c
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """The customers with all that they are compared with, and what holds of whom something is wrong with."""
+
+    source: FromClause
+    conditions: dict[Finding, ColumnElement[bool]]
+
+
+def findings(actor: Actor, stale_before: datetime) -> Findings:
+    """Everything that can be wrong, as far as this actor may know of it.
+
+    Stale is of whom nothing was written, bought or said since an instant.
+    """
+    phones, emails = (
+        _shared(actor, lambda c: c.phone, "phones"),
+        _shared(actor, lambda c: func.lower(c.email), "emails"),
+    )
+    known = select(customer_identity.c.customer_id).where(customer_identity.c.kind != EXTERNAL).distinct()
+    reached = known.subquery("reached")
+    named = customer_identity.alias("named")
+    held = _held_phones(actor)
+    company = customer.alias("company")
+    email = func.lower(_c.email)
+    source = (
+        customer.outerjoin(customer_metrics, _m.customer_id == _c.id)
+        .outerjoin(reached, reached.c.customer_id == _c.id)
+        .outerjoin(named, and_(named.c.kind == EXTERNAL, named.c.value == _c.name))
+        .outerjoin(phones, phones.c.value == _c.phone)
+        .outerjoin(emails, emails.c.value == email)
+        .outerjoin(held, held.c.value == _c.phone)
+        .outerjoin(company, company.c.id == _c.company_id)
+    )
+    last = func.greatest(_c.updated_at, _m.last_purchase_at, _m.last_interaction_at)
+    found: dict[Finding, ColumnElement[bool]] = {
+        Finding.MISSING_CONTACT: and_(_c.phone.is_(None), _c.email.is_(None), reached.c.customer_id.is_(None)),
+        # Whoever was created for a reference of a file is named like it.
+        Finding.MISSING_NAME: func.coalesce(named.c.customer_id == _c.id, literal(False)),
+        Finding.MISSING_REGION: _c.region.is_(None),
+        Finding.MISSING_SOURCE: _c.source.is_(None),
+        Finding.MISSING_OWNER: _c.owner_id.is_(None),
+        Finding.INVALID_PHONE: func.coalesce(_c.phone.op("!~")(PHONE), literal(False)),
+        Finding.INVALID_EMAIL: func.coalesce(_c.email.op("!~")(EMAIL), literal(False)),
+        Finding.INVALID_CUSTOM: and_(_c.custom != literal({}, _c.custom.type), _misfit()),
+        Finding.STALE: last < stale_before,
+        Finding.CONFLICTING_PHONE: phones.c.value.is_not(None),
+        Finding.CONFLICTING_EMAIL: emails.c.value.is_not(None),
+        Finding.CONFLICTING_IDENTITY: func.coalesce(held.c.customer_id != _c.id, literal(False)),
+        Finding.CONFLICTING_COMPANY: and_(
+            _c.company_id.is_not(None), or_(company.c.id.is_(None), company.c.kind != "company")
+        ),
+    }
+    clear = visible_to(actor, READ_CONTACT)
+    return Findings(source, {each: and_(clear, how) if each in CONTACT else how for each, how in found.items()})
+
+
+def _shared(actor: Actor, value: Any, name: str) -> Any:
+    """What several customers have, of those whose contact data the actor may read."""
+    other = customer.alias(f"with_{name}")
+    theirs = value(other.c)
+    return (
+        select(theirs.label("value"))
+        .where(_clear(actor, other), theirs.is_not(None))
+        .group_by(theirs)
+        .having(func.count() > 1)
+        .subquery(name)
+    )
+
+
+def _held_phones(actor: Actor) -> Any:
+    """Whose identity each phone number is."""
+    i, holder = customer_identity.c, customer.alias("holder")
+    return (
+        select(i.value, i.customer_id)
+        .join(holder, holder.c.id == i.customer_id)
+        .where(i.kind == "phone", _clear(actor, holder))
+        .subquery("held")
+    )
+
+
+def _clear(actor: Actor, record: FromClause) -> ColumnElement[bool]:
+    return within_scope(actor, READ_CONTACT, owner=record.c.owner_id, unit=record.c.unit_id)
+
+
+def _misfit() -> ColumnElement[bool]:
+    """Whether a custom field holds what its definition does not take: the definition came, or changed, later."""
+    value = _c.custom.op("->>")(_f.key)
+    chosen = func.string_to_array(value, SEPARATOR, type_=ARRAY(Text))
+    wrong = or_(
+        and_(_f.type == "choice", value != all_(_f.options)),
+        and_(_f.type == "multi_choice", not_(chosen.contained_by(_f.options))),
+        and_(or_(_f.type == "number", _f.type == "money"), value.op("!~")(NUMBER)),
+        and_(_f.type == "date", value.op("!~")(DAY)),
+        and_(_f.type == "boolean", value != all_(literal(["true", "false"], ARRAY(Text)))),
+    )
+    found: ColumnElement[bool] = select(_f.key).where(_c.custom.has_key(_f.key), wrong).correlate(customer).exists()
+    return found
