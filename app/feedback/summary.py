@@ -37,7 +37,7 @@ def _totals(as_of: ColumnElement[Any], window_from: ColumnElement[Any], who: Who
     return select(said.c.customer_id, *latest, said.c.complaints_90d, said.c.complaints_first_at)
 
 
-_facts = select(_f.customer_id, _f.occurred_at)
+_facts = select(_f.customer_id, _f.occurred_at).where(_is_complaint | (_f.measure == "csat") | (_f.measure == "nps"))
 
 SUMMARY = Summary(
     name="feedback",
@@ -45,6 +45,6 @@ SUMMARY = Summary(
     windowed="complaints_90d",
     window_first_at="complaints_first_at",
     facts=_facts,
-    windowed_facts=_facts.where(_is_complaint),
+    windowed_facts=select(_f.customer_id, _f.occurred_at).where(_is_complaint),
     totals=_totals,
 )

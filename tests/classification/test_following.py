@@ -48,8 +48,8 @@ async def bring_in(admin: httpx.AsyncClient, run_jobs: RunJobs, rows: list[tuple
     await run_jobs()
 
 
-async def send(admin: httpx.AsyncClient, file: str) -> None:
-    form = {"kind": "purchases", "create_customers": "true"}
+async def send(admin: httpx.AsyncClient, file: str, kind: str = "purchases") -> None:
+    form = {"kind": kind, "create_customers": "true"}
     answer = await admin.post("/v1/imports", files={"file": ("p.csv", file)}, data=form)
     assert answer.status_code == 202, answer.text
 
@@ -75,7 +75,8 @@ STANDING = """
 SELECT k.customer_id, k.scheme, k.class, k.score, m.frequency, m.monetary, m.refunded, m.frequency_365d,
        m.monetary_365d, m.first_purchase_at, m.last_purchase_at, m.first_purchase_on, m.last_purchase_on,
        m.purchase_days, m.window_first_at, m.interactions, m.product_interactions, m.service_interactions,
-       m.interactions_90d, m.last_interaction_at, m.interactions_first_at
+       m.interactions_90d, m.last_interaction_at, m.interactions_first_at, m.csat, m.nps_score, m.complaints_90d,
+       m.complaints_first_at, m.next_fact_at
 FROM customer_class k JOIN customer_metrics m USING (customer_id) WHERE {} ORDER BY k.customer_id, k.scheme
 """
 CHANGES = "SELECT id FROM class_change WHERE {} ORDER BY id"
@@ -122,13 +123,31 @@ class Talk:
 
 
 @dataclass(frozen=True)
+class Opinion:
+    """What a customer says of us: recorded by itself, or imported."""
+
+    how: Literal["record", "import"]
+    who: int
+    hours_ago: int
+    what: Literal["complaint", "suggestion", "csat", "nps", "ces"]
+    score: int = 3
+
+    @property
+    def said(self) -> dict[str, Any]:
+        at = Fact("record", self.who, self.hours_ago, "1").at
+        if self.what in ("complaint", "suggestion"):
+            return {"kind": self.what, "channel": "phone", "occurred_at": at}
+        return {"kind": "answer", "channel": "phone", "occurred_at": at, "measure": self.what, "score": self.score}
+
+
+@dataclass(frozen=True)
 class Clock:
     """The business clock is put forward, or back."""
 
     days: int
 
 
-Step = Fact | Talk | Clock | Literal["measure everybody", "settle"]
+Step = Fact | Talk | Opinion | Clock | Literal["measure everybody", "settle"]
 TWO = ("c", "d")
 HOURS = st.sampled_from([-20, -3, 1, 2, 72, 364 * 24, 366 * 24]) | st.integers(0, 800).map(lambda days: days * 24)
 MONEY = st.decimals(min_value="0.01", max_value="999.99", places=2).map(str)
@@ -147,11 +166,21 @@ TALK = st.builds(
     HOURS | st.sampled_from([89 * 24, 90 * 24, 91 * 24]),
     st.sampled_from([None, "product", "service"]),
 )
+OPINION = st.builds(
+    Opinion,
+    st.sampled_from(["record", "record", "import"]),
+    st.integers(0, 1),
+    HOURS | st.sampled_from([89 * 24, 90 * 24, 91 * 24]),
+    st.sampled_from(["complaint", "complaint", "suggestion", "csat", "nps", "ces"]),
+    st.integers(1, 5),
+)
 STEP = st.one_of(
     FACT,
     FACT,
     TALK,
     TALK,
+    OPINION,
+    OPINION,
     st.sampled_from([-40, -1, 1, 2, 30, 364, 366, 500]).map(Clock),
     st.sampled_from(["measure everybody", "settle"]),
 )
@@ -182,6 +211,11 @@ EVERYBODY = refresh.Range(refresh.NOBODY, UUID(int=2**128 - 1))
 @example([Talk("record", 0, 1, None), Fact("record", 0, 2, "5"), Talk("correct", 0, 91 * 24, "service")])
 @example([Fact("record", 0, 2, "5"), Talk("batch", 0, 1, "service"), Talk("record", 0, 3, "service")])
 @example([Talk("record", 0, 1, "service"), "measure everybody", Talk("batch", 0, -20, "product"), "settle", Clock(1)])
+@example([Opinion("record", 0, 89 * 24, "complaint"), Opinion("record", 0, 1, "csat"), Clock(2)])  # leaves its window
+@example([Opinion("record", 0, 3, "nps", 9), Opinion("record", 0, -20, "nps", 0), Opinion("record", 0, 72, "nps", 1)])
+@example([Opinion("record", 0, -20, "csat", 1), Opinion("record", 0, -20, "complaint"), Clock(2)])  # both enter
+@example([Opinion("record", 0, -20, "suggestion"), Opinion("record", 0, -3, "ces"), Fact("record", 0, 2, "5")])
+@example([Opinion("record", 0, 1, "csat", 5), Opinion("import", 0, 1, "csat", 2), Fact("record", 0, 2, "5"), "settle"])
 async def test_inline_classes_equal_a_full_recalculation(
     admin: httpx.AsyncClient,
     run_jobs: RunJobs,
@@ -203,9 +237,8 @@ async def test_inline_classes_equal_a_full_recalculation(
             case Fact("import"):
                 row = f"{refs[step.who]},{step.at},{step.amount},o-{step.order}"
                 await send(admin, f"customer_ref,occurred_at,amount,order_ref\n{row}")
-                await Worker(database, imports.JOBS, [], concurrency=1).drain()  # its recalculation is still to come
-            case Talk():
-                await talk(admin, customers[step.who], step)
+            case Talk() | Opinion():
+                await say(admin, customers[step.who], step, refs[step.who], f"r-{place}")
             case Clock():
                 day += timedelta(days=step.days)
                 today(day)
@@ -214,6 +247,7 @@ async def test_inline_classes_equal_a_full_recalculation(
                     await refresh.refresh_metrics(session, EVERYBODY, as_of=business.business_now())
             case "settle":
                 await run_jobs()
+        await Worker(database, imports.JOBS, [], concurrency=1).drain()  # an import's recalculation is still to come
     for customer in customers:
         await record(admin, customer, Fact("record", 0, 0, "1"), "the last")
     theirs = f"customer_id IN ('{customers[0]}', '{customers[1]}')"
@@ -234,6 +268,17 @@ async def talk(admin: httpx.AsyncClient, customer: str, said: Talk) -> None:
     else:
         answer = await admin.post(path, json=body)
     assert answer.is_success, answer.text
+
+
+async def say(admin: httpx.AsyncClient, customer: str, said: Talk | Opinion, ref: str, reference: str) -> None:
+    if isinstance(said, Talk):
+        await talk(admin, customer, said)
+    elif said.how == "import":
+        row = {"customer_ref": ref, "reference": reference, **said.said}
+        await send(admin, f"{','.join(row)}\n{','.join(map(str, row.values()))}", "feedback")
+    else:
+        answer = await admin.post(f"/v1/customers/{customer}/feedback", json=said.said)
+        assert answer.status_code == 201, answer.text
 
 
 async def record(admin: httpx.AsyncClient, customer: str, fact: Fact, order_ref: str) -> None:
