@@ -1,11 +1,10 @@
 """SELECTs over feedback and filled-in surveys. What a person can ask starts from what that one may see."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Select, Text, and_, cast, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
@@ -41,23 +40,10 @@ async def page_of_feedback(
     session: ReadSession, actor: Actor, page: Page, *, filters: Mapping[str, Any], customer_id: UUID | None = None
 ) -> dict[str, Any]:
     """A page, the latest first."""
-    key = (_f.occurred_at, _f.customer_id, _f.id)
-    statement = (
-        visible_feedback(actor)
-        .where(*conditions(filters))
-        .order_by(*(column.desc() for column in key))
-        .limit(page.limit + 1)
-    )
+    statement = visible_feedback(actor).where(*conditions(filters))
     if customer_id is not None:
         statement = statement.where(_f.customer_id == customer_id)
-    scope = sorted((name, str(value)) for name, value in filters.items())
-    if (after := page.after(scope)) is not None:
-        at = literal(datetime.fromisoformat(after[0]), DateTime(timezone=True))
-        statement = statement.where(tuple_(*key) < tuple_(at, UUID(after[1]), UUID(after[2])))
-    rows = await session.all(statement)
-    on_it = rows[: page.limit]
-    last = [on_it[-1][column.name] for column in key] if on_it else []
-    return {"items": [dict(row) for row in on_it], "next_cursor": page.next_cursor(rows, last, scope)}
+    return await page.latest_facts(session, statement, feedback, filters)
 
 
 def conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:

@@ -1,11 +1,10 @@
 """SELECTs over interactions."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Select, Text, any_, cast, func, literal, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, Text, any_, cast, func, literal, select, tuple_, union_all
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -51,23 +50,10 @@ async def page_of_interactions(
     session: ReadSession, actor: Actor, page: Page, *, filters: Mapping[str, Any], customer_id: UUID | None = None
 ) -> dict[str, Any]:
     """A page, the latest first."""
-    key = (interaction.c.occurred_at, interaction.c.customer_id, interaction.c.id)
-    statement = (
-        visible_interactions(actor)
-        .where(*_conditions(filters))
-        .order_by(*(column.desc() for column in key))
-        .limit(page.limit + 1)
-    )
+    statement = visible_interactions(actor).where(*_conditions(filters))
     if customer_id is not None:
         statement = statement.where(interaction.c.customer_id == customer_id)
-    scope = sorted((name, str(value)) for name, value in filters.items())
-    if (after := page.after(scope)) is not None:
-        at = literal(datetime.fromisoformat(after[0]), DateTime(timezone=True))
-        statement = statement.where(tuple_(*key) < tuple_(at, UUID(after[1]), UUID(after[2])))
-    rows = await session.all(statement)
-    on_it = rows[: page.limit]
-    last = [on_it[-1][column.name] for column in key] if on_it else []
-    return {"items": [shown(row) for row in on_it], "next_cursor": page.next_cursor(rows, last, scope)}
+    return await page.latest_facts(session, statement, interaction, filters, shown)
 
 
 def _conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:

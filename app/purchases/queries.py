@@ -1,7 +1,7 @@
 """SELECTs over purchases."""
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +23,6 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    tuple_,
     union_all,
 )
 from sqlalchemy import Uuid as UuidType
@@ -282,7 +281,6 @@ def visible_purchases(actor: Actor) -> Select[Any]:
         select(purchase)
         .join(customer, customer.c.id == purchase.c.customer_id)
         .where(visible_to(actor, "purchases:read"))
-        .order_by(purchase.c.occurred_at.desc(), purchase.c.customer_id.desc(), purchase.c.id.desc())
     )
 
 
@@ -290,21 +288,12 @@ async def page_of_purchases(
     session: ReadSession, actor: Actor, page: Page, *, customer_id: UUID | None = None
 ) -> dict[str, Any]:
     """A page, the latest first, with lines."""
-    statement = visible_purchases(actor).limit(page.limit + 1)
+    statement = visible_purchases(actor)
     if customer_id is not None:
         statement = statement.where(purchase.c.customer_id == customer_id)
-    key = (purchase.c.occurred_at, purchase.c.customer_id, purchase.c.id)
-    if (after := page.after()) is not None:
-        at = datetime.fromisoformat(after[0])
-        statement = statement.where(tuple_(*key) < tuple_(literal(at), UUID(after[1]), UUID(after[2])))
-    rows = await session.all(statement)
-    shown = rows[: page.limit]
-    lines = await lines_of(session, shown)
-    last = [shown[-1][column.name] for column in key] if shown else []
-    return {
-        "items": [{**row, "lines": lines.get(row["id"], [])} for row in shown],
-        "next_cursor": page.next_cursor(rows, last),
-    }
+    found = await page.latest_facts(session, statement, purchase, {})
+    lines = await lines_of(session, found["items"])
+    return {**found, "items": [{**row, "lines": lines.get(row["id"], [])} for row in found["items"]]}
 
 
 async def page_of_rates(session: ReadSession, page: Page, *, currency: str | None) -> dict[str, Any]:

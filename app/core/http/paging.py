@@ -1,12 +1,13 @@
 """`limit` and `cursor` of every list, and the page that answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Query, Request
-from sqlalchemy import Select
+from sqlalchemy import DateTime, Select, Table, literal, tuple_
 
 from app.core.db import ReadSession, Record
 from app.core.pagination import MAX_CURSOR_LENGTH, CursorSigner
@@ -47,6 +48,26 @@ class Page:
         rows = await session.all(statement)
         on_it = rows[: self.limit]
         last = [on_it[-1]["id"]] if on_it else []
+        return {"items": [shown(row) for row in on_it], "next_cursor": self.next_cursor(rows, last, scope)}
+
+    async def latest_facts(
+        self,
+        session: ReadSession,
+        statement: Select[Any],
+        facts: Table,
+        filters: Mapping[str, Any],
+        shown: Callable[[Record], dict[str, Any]] = dict,
+    ) -> dict[str, Any]:
+        """The page itself of facts about customers, by when they happened, the latest first; the filters bind it."""
+        key = (facts.c.occurred_at, facts.c.customer_id, facts.c.id)
+        scope = sorted((name, str(value)) for name, value in filters.items())
+        statement = statement.order_by(*(column.desc() for column in key)).limit(self.limit + 1)
+        if (after := self.after(scope)) is not None:
+            at = literal(datetime.fromisoformat(after[0]), DateTime(timezone=True))
+            statement = statement.where(tuple_(*key) < tuple_(at, UUID(after[1]), UUID(after[2])))
+        rows = await session.all(statement)
+        on_it = rows[: self.limit]
+        last = [on_it[-1][column.name] for column in key] if on_it else []
         return {"items": [shown(row) for row in on_it], "next_cursor": self.next_cursor(rows, last, scope)}
 
 
