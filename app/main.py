@@ -17,6 +17,7 @@ from app.core.invalidation import Listener
 from app.core.pagination import CursorSigner
 from app.core.readings import Readings
 from app.core.settings import Settings, get_settings
+from app.identity.issuer import Issuer
 from app.worker import background_worker
 
 DESCRIPTION = """\
@@ -43,6 +44,7 @@ def create_app(*, url: str, secret: str, settings: Settings | None = None, with_
         await _check_schema(database)
         app.state.database = database
         app.state.readings = readings = Readings(database)
+        app.state.issuer = issuer = Issuer.of(settings)
         await listener.start()
         readings.start()
         try:
@@ -50,6 +52,8 @@ def create_app(*, url: str, secret: str, settings: Settings | None = None, with_
                 yield
         finally:
             await readings.stop()
+            if issuer is not None:
+                await issuer.close()
             await listener.stop()
             await database.close()
 

@@ -3,12 +3,16 @@
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+Signature = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 
@@ -38,6 +42,14 @@ class Settings(BaseSettings):
     access_token_minutes: Annotated[int, Field(ge=1, le=60)] = 15
     refresh_token_days: Annotated[int, Field(ge=1, le=90)] = 30
     login_attempts_per_minute: Annotated[int, Field(ge=1, le=1000)] = 10
+
+    oidc_issuer: str | None = Field(default=None, description="external issuer whose access tokens are accepted, too")
+    oidc_audience: str | None = Field(default=None, description="the audience that its tokens must name")
+    oidc_roles_claim: str = Field(default="roles", description="claim with roles; dots lead into objects")
+    oidc_roles: dict[str, str] = Field(default_factory=dict, description="the issuer's role to a role's key here")
+    oidc_unit_id: UUID | None = Field(default=None, description="unit of those who come by the issuer")
+    oidc_algorithms: list[Signature] = Field(default=["RS256", "ES256"], min_length=1)
+    oidc_clock_skew: Annotated[int, Field(ge=0, le=300, description="seconds that its clock may differ")] = 30
 
     job_concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+(/[^?#]*)?$")] | None = Field(
@@ -69,6 +81,17 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f"{value!r} is not an IANA time zone such as Asia/Shanghai") from error
         return value
+
+    @model_validator(mode="after")
+    def _whole_issuer(self) -> Self:
+        if self.oidc_issuer is None:
+            return self
+        host = urlsplit(self.oidc_issuer)
+        if host.scheme != "https" and (host.scheme, host.hostname) not in {("http", each) for each in LOOPBACK}:
+            raise ValueError("the issuer is a URL that begins with https://")
+        if not self.oidc_audience or not self.oidc_roles:
+            raise ValueError('an issuer needs an audience and roles, such as {"crm-sales": "sales"}')
+        return self
 
     @field_validator("secret_key")
     @classmethod

@@ -71,8 +71,9 @@ async def _actor_of(request: Request) -> Actor:
     known = _actors.get(key)
     if known is None or known[1] <= clock.now():
         generation = _actors.generation
-        database = database_of(request)
-        known = await authenticate(database, request.app.state.secret, credential.decode("latin-1"))
+        database, state = database_of(request), request.app.state
+        presented = credential.decode("latin-1")
+        known = await authenticate(database, state.secret, presented, issuer=state.issuer)
         if absent:
             known = await delegations.stand_in(database, known[0], _user_id(absent), known[1])
         _actors.put(key, known, generation=generation)

@@ -2,25 +2,34 @@
 
 from datetime import datetime, timedelta
 from hmac import compare_digest
+from uuid import UUID
 
 from sqlalchemy import or_, update
 
 from app.core import clock
 from app.core.db import Database, Record
-from app.identity import queries, tokens
+from app.identity import external, queries, tokens
 from app.identity.actor import Actor, permissions_from, widest
 from app.identity.errors import InvalidToken
+from app.identity.issuer import MAX_TOKEN_LENGTH, ExternalClaims, Issuer
 from app.identity.models import api_key
 
 USE_NOTED_EVERY = timedelta(minutes=1)
 
 
-async def authenticate(database: Database, secret: str, credential: str) -> tuple[Actor, datetime]:
+async def authenticate(
+    database: Database, secret: str, credential: str, *, issuer: Issuer | None = None
+) -> tuple[Actor, datetime]:
     """Who presents this access token or API key, and until when the answer may be remembered.
 
-    Raises `InvalidToken` for everything unknown, altered, expired or revoked.
+    Tokens may also be of the external issuer. Raises `InvalidToken` for everything unknown, altered, expired or
+    revoked, and `Unavailable` while the issuer's keys are not known.
     """
-    if len(credential) > tokens.MAX_CREDENTIAL_LENGTH or not credential.isascii():
+    if not credential.isascii() or len(credential) > MAX_TOKEN_LENGTH:
+        raise InvalidToken
+    if issuer is not None and issuer.issued(credential):
+        return await _by_external_token(database, await issuer.verify(credential))
+    if len(credential) > tokens.MAX_CREDENTIAL_LENGTH:
         raise InvalidToken
     if credential.startswith(tokens.KEY_MARK):
         return await _by_api_key(database, credential)
@@ -29,9 +38,20 @@ async def authenticate(database: Database, secret: str, credential: str) -> tupl
 
 async def _by_access_token(database: Database, secret: str, token: str) -> tuple[Actor, datetime]:
     claims = tokens.read_access_token(secret, token)
+    return await _of_session(database, claims.user_id, claims.session_id, claims.expires_at)
+
+
+async def _by_external_token(database: Database, claims: ExternalClaims) -> tuple[Actor, datetime]:
+    user_id, session_id = await external.session_of(database, claims)
+    return await _of_session(database, user_id, session_id, claims.expires_at)
+
+
+async def _of_session(
+    database: Database, user_id: UUID, session_id: UUID, expires_at: datetime
+) -> tuple[Actor, datetime]:
     now = clock.now()
     day = clock.business_day(now)
-    row = await database.reading().first(queries.session_actor(claims.session_id, claims.user_id, now, day))
+    row = await database.reading().first(queries.session_actor(session_id, user_id, now, day))
     if row is None:
         raise InvalidToken
     actor = Actor(
@@ -41,11 +61,11 @@ async def _by_access_token(database: Database, secret: str, token: str) -> tuple
         permissions=widest(permissions_from(grant) for grant in row["grants"]),
         unit_ids=queries.unit_ids_of(row),
         subtree_ids=tuple(row["subtree_ids"]),
-        session_id=claims.session_id,
+        session_id=session_id,
         roles=tuple(row["roles"]),
     )
     tomorrow = clock.start_of_day(day + timedelta(days=1))  # one may be in other units then
-    return actor, min(claims.expires_at, row["expires_at"], tomorrow)
+    return actor, min(expires_at, row["expires_at"], tomorrow)
 
 
 async def _by_api_key(database: Database, key: str) -> tuple[Actor, datetime]:

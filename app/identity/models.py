@@ -107,6 +107,24 @@ auth_session = Table(
     Column("last_used_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+external_account = Table(
+    "external_account",
+    metadata,
+    Column("issuer", Text, primary_key=True),
+    Column("subject", Text, primary_key=True, info={"personal": "account"}, comment="who it is, as the issuer says"),
+    Column("user_id", UuidType, ForeignKey("user_account.id"), nullable=False, unique=True),
+    Column("claimed_at", DateTime(timezone=True), nullable=False, comment="when the newest token seen was issued"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+external_session = Table(
+    "external_session",
+    metadata,
+    Column("user_id", UuidType, ForeignKey("user_account.id"), primary_key=True),
+    Column("key", Text, primary_key=True, comment="the issuer's name of the log-in, or of the token, as a hash"),
+    Column("session_id", UuidType, ForeignKey("auth_session.id", ondelete="CASCADE"), nullable=False, unique=True),
+)
+
 refresh_token = Table(
     "refresh_token",
     metadata,

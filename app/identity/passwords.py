@@ -1,6 +1,8 @@
 """Passwords: Argon2id, two at a time, so that logins cannot take the memory and the processors away."""
 
 import asyncio
+import base64
+import secrets
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +31,12 @@ DUMMY_HASH = "$argon2id$v=19$m=65536,t=3,p=4$g5nU8cWnpcuyqWaHrpDreA$oez7vRjrLHvf
 async def hash_password(password: str) -> str:
     """The hash to store."""
     return await _in_thread(lambda: _hasher.hash(_normal(password)))
+
+
+def nobodys_hash() -> str:
+    """A hash to store for somebody who logs in elsewhere: of no password that anyone knows."""
+    salt, digest = (base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (16, 32))
+    return f"{DUMMY_HASH.rpartition('$')[0].rpartition('$')[0]}${salt}${digest}"
 
 
 async def verify(password: str, stored: str | None) -> tuple[bool, str | None]:

@@ -41,7 +41,7 @@ from app.identity.scopes import within_scope
 
 _NONE = false()
 _NO_IDS = cast([], ARRAY(UuidType))
-_role_keys = (
+role_keys = (
     select(func.coalesce(func.array_agg(aggregate_order_by(role.c.key, role.c.key)), cast([], ARRAY(Text))))
     .select_from(user_role.join(role, role.c.id == user_role.c.role_id))
     .where(user_role.c.user_id == user_account.c.id)
@@ -65,7 +65,7 @@ _user_columns = (
     user_account.c.version,
     user_account.c.created_at,
     user_account.c.updated_at,
-    _role_keys.label("roles"),
+    role_keys.label("roles"),
 )
 _api_key_columns = tuple(column for column in api_key.c if "secret" not in column.info)
 
@@ -94,7 +94,7 @@ def _rights(day: date) -> list[ColumnElement[Any]]:
         user_account.c.id,
         user_account.c.name,
         user_account.c.unit_id,
-        _role_keys.label("roles"),
+        role_keys.label("roles"),
         _grants.label("grants"),
         _further_units(day).label("further_unit_ids"),
         _subtree_of(user_account, _is_further_unit(day)).label("subtree_ids"),
