@@ -39,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """The controller starts the server before its workers; they inherit its address."""
     global _server, _folder
     logging.configure(os.environ.get("STRATA_LOG_LEVEL", "CRITICAL"), pretty=False)
+    os.environ.setdefault("STRATA_SECRET_KEY", SECRET)
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     _folder = tempfile.mkdtemp(prefix="strata-tests-", dir=_in_memory())

@@ -23,7 +23,7 @@ class Settings(BaseSettings):
 
     database_url: str | None = Field(default=None, description="PostgreSQL 18 server; none starts the embedded one")
     data: Path = Field(default=Path(".data"), description="folder of the embedded database and local secrets")
-    secret_key: SecretStr | None = Field(default=None, description="signs tokens and cursors; 32 characters or more")
+    secret_key: SecretStr | None = Field(default=None, description="signs and locks; 32 characters or more")
     admin_password: SecretStr | None = Field(default=None, description="password of the first user, `admin`")
 
     currency: Currency = Field(default="CNY", description="base currency of all metrics")

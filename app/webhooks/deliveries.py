@@ -14,9 +14,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core import audit, clock, events
 from app.core.db import Database, Record, WriteSession
+from app.core.lockbox import Unreadable
 from app.core.outbox import outbox_event
 from app.identity.actor import SYSTEM
-from app.webhooks import feed, rules, sending, shown
+from app.webhooks import feed, keys, rules, sending, shown
 from app.webhooks.events import WebhookPaused
 from app.webhooks.models import webhook, webhook_delivery
 from app.webhooks.sending import Outcome
@@ -118,13 +119,16 @@ async def carry_out(database: Database, client: httpx.AsyncClient, attempt: Atte
         async with database.transaction() as session:
             await _ended(session, attempt, outcome, status="dead", due_at=None)
         return
-    outcome = await sending.send(client, attempt.webhook["url"], **message(attempt))
+    try:
+        outcome = await sending.send(client, attempt.webhook["url"], **message(attempt))
+    except Unreadable:
+        outcome = Outcome(None, "the secret was locked with another STRATA_SECRET_KEY: rotate it")
     async with database.transaction() as session:
         await _note(session, attempt, outcome)
 
 
 def message(attempt: Attempt) -> dict[str, Any]:
-    """Headers and body, by Standard Webhooks 1.0; the body is the same with every attempt."""
+    """Headers and body, by Standard Webhooks 1.0; the body is the same with every attempt. Raises `Unreadable`."""
     if attempt.event is not None:
         told = shown.event(attempt.event)
     else:
@@ -139,9 +143,9 @@ def message(attempt: Attempt) -> dict[str, Any]:
     now = clock.now()
     timestamp = int(now.timestamp())
     until = attempt.webhook["previous_secret_until"]
-    signing = [attempt.webhook["secret"]]
+    signing = [keys.open_(attempt.webhook["secret"])]
     if until is not None and now < until:
-        signing.append(attempt.webhook["previous_secret"])
+        signing.append(keys.open_(attempt.webhook["previous_secret"]))
     headers = {
         "webhook-id": attempt.message_id,
         "webhook-timestamp": str(timestamp),
@@ -171,7 +175,8 @@ async def _note(session: WriteSession, attempt: Attempt, outcome: Outcome) -> No
         await _ended(session, attempt, outcome, status="dead", due_at=None)
         return
     spread = delay * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  only so that not all come at once
-    await _ended(session, attempt, outcome, status="pending", due_at=clock.now() + spread)
+    wait = max(spread, rules.asked_to_wait(outcome.retry_after, now=clock.now()))
+    await _ended(session, attempt, outcome, status="pending", due_at=clock.now() + wait)
 
 
 async def _failed(session: WriteSession, row: Record, outcome: Outcome) -> None:

@@ -11,7 +11,7 @@ import structlog
 
 from app.core.db import Connection, Database
 from app.core.jobs import JobContext
-from app.webhooks import deliveries, sending
+from app.webhooks import deliveries, keys, sending
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +41,7 @@ async def _dispatch(context: JobContext, *, seconds: float, patience: float) -> 
         if not await _take_over(connection, context.stopping, patience=patience):
             return
         stack.push_async_callback(connection.execute, "SELECT pg_advisory_unlock($1)", _LOCK)
+        await keys.lock_open_ones(context.database)
         client = await stack.enter_async_context(sending.new_client())
         await Dispatcher(context.database, client).run(context.stopping, seconds)
 

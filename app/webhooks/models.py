@@ -1,4 +1,4 @@
-"""The tables of webhooks. A secret signs, so it is kept as it is; it is shown once."""
+"""The tables of webhooks. A secret signs, so it must be read again: it is kept under lock, and shown once."""
 
 from sqlalchemy import (
     BigInteger,

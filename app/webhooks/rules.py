@@ -5,7 +5,8 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 EVERY = "*"
 SECRET_PREFIX = "whsec_"  # noqa: S105  what every secret begins with
@@ -53,6 +54,21 @@ def delay_after(attempts: int) -> timedelta | None:
     if attempts >= MAX_ATTEMPTS:
         return None
     return min(FIRST_DELAY * int(3 ** (attempts - 1)), LONGEST_DELAY)
+
+
+def asked_to_wait(retry_after: str | None, *, now: datetime) -> timedelta:
+    """How long an endpoint wants to be left alone, by `Retry-After`, seconds or a date; half a day at most."""
+    written = (retry_after or "").strip()
+    if written.isascii() and written.isdigit():
+        wait = timedelta(seconds=min(int(written[:9]), int(LONGEST_DELAY.total_seconds())))
+    else:
+        try:
+            until = parsedate_to_datetime(written)
+        except ValueError:
+            return timedelta(0)
+        # A date without a zone is one of the forms of HTTP; all of them are of Greenwich.
+        wait = (until if until.tzinfo else until.replace(tzinfo=UTC)) - now
+    return max(min(wait, LONGEST_DELAY), timedelta(0))
 
 
 def reason_to_pause(status: int | None, *, failing_since: datetime, now: datetime) -> str | None:

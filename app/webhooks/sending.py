@@ -2,7 +2,7 @@
 
 The host's name is resolved here, every address that it has must be a public one, and the connection goes to the
 address that was checked: nobody resolves the name a second time. TLS and `Host` keep the name. Redirects are not
-followed, proxies of the environment not used, and of the answer only the status counts.
+followed, proxies of the environment not used, and of the answer only the status counts, and when to come again.
 """
 
 import asyncio
@@ -30,10 +30,11 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it: the status of the answer, or why there is none."""
+    """What came of it: the status of the answer, or why there is none; when to come again, as the endpoint wrote it."""
 
     status: int | None
     error: str | None
+    retry_after: str | None = None
 
     @property
     def is_success(self) -> bool:
@@ -109,7 +110,7 @@ async def _send_to(
     finally:
         await answer.aclose()
     error = None if answer.is_success else f"the endpoint answered {answer.status_code}"
-    return Outcome(answer.status_code, error)
+    return Outcome(answer.status_code, error, answer.headers.get("retry-after"))
 
 
 def _target(url: str) -> httpx.URL:

@@ -10,7 +10,7 @@ from app.core.db import Record, WriteSession
 from app.core.errors import Invalid, NotFound
 from app.core.http import etag
 from app.identity.actor import Actor
-from app.webhooks import feed, queries, rules, sending
+from app.webhooks import feed, keys, queries, rules, sending
 from app.webhooks.models import webhook, webhook_delivery
 from app.webhooks.schemas import WebhookIn, WebhookPatch
 
@@ -26,7 +26,7 @@ async def create(session: WriteSession, actor: Actor, body: WebhookIn) -> dict[s
     values = body.model_dump()
     secret = rules.new_secret()
     made = insert(webhook).values(
-        **values, secret=secret, after_transaction_id=place.transaction_id, after_event_id=place.event_id
+        **values, secret=keys.lock(secret), after_transaction_id=place.transaction_id, after_event_id=place.event_id
     )
     row = await session.first(made.returning(*queries.SHOWN))
     assert row is not None
@@ -69,7 +69,7 @@ async def rotate(session: WriteSession, actor: Actor, webhook_id: UUID) -> dict[
     secret = rules.new_secret()
     until = clock.now() + rules.OVERLAP
     shown = await _update(
-        session, webhook_id, secret=secret, previous_secret=row["secret"], previous_secret_until=until
+        session, webhook_id, secret=keys.lock(secret), previous_secret=row["secret"], previous_secret_until=until
     )
     audit.record(
         session, actor, "webhook.secret_rotated", "webhook", webhook_id, after={"previous_secret_until": until}

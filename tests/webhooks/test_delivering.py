@@ -7,17 +7,18 @@ import hmac
 import json
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 
-from app.core import outbox
+from app.core import lockbox, outbox
 from app.core.db import Database
 from app.core.jobs import JobContext
 from app.webhooks import deliveries as claimed
-from app.webhooks import dispatch, rules
+from app.webhooks import dispatch, keys, rules
 from tests.webhooks.endpoint import Endpoint, Received, answer, endpoint
 from tests.webhooks.horizon import others_have_ended
 
@@ -125,6 +126,81 @@ async def test_a_failed_attempt_is_made_again_with_the_same_id_and_body(
     assert first.body == second.body
     assert [each["status"] for each in await deliveries(admin, hook)] == ["delivered"]
     assert (await admin.get(f"/v1/webhooks/{hook['id']}")).json()["status"] == "active"
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("120", 120),
+        (" 7 ", 7),
+        ("0", 0),
+        ("99999999999999999999", 43200),
+        ("Thu, 01 Jan 2026 00:10:00 GMT", 600),
+        ("Thu, 01 Jan 2026 00:10:00 -0000", 600),
+        ("Wed, 31 Dec 2025 00:00:00 GMT", 0),
+        ("Fri, 01 Jan 2027 00:00:00 GMT", 43200),
+        ("-5", 0),
+        ("soon", 0),
+        ("٣", 0),
+        ("", 0),
+        (None, 0),
+    ],
+)
+def test_an_endpoint_says_how_long_it_wants_to_be_left_alone(written: str | None, seconds: int) -> None:
+    waits = rules.asked_to_wait(written, now=datetime(2026, 1, 1, tzinfo=UTC))
+    assert waits == timedelta(seconds=seconds)
+
+
+async def test_an_endpoint_that_asks_for_time_is_left_alone_for_it(
+    admin: httpx.AsyncClient, database: Database, server: Endpoint
+) -> None:
+    await make(admin, server)
+    server.says = lambda _: answer(429, "Retry-After: 3600")
+    await announce(database, "test.one")
+    await send(database)
+    async with database.connection() as connection:
+        seconds = await connection.fetchval("SELECT extract(epoch FROM due_at - now()) FROM webhook_delivery")
+    assert 3500 < seconds < 3601, "without the header it would be ten seconds"
+
+
+async def test_a_secret_is_kept_under_lock(
+    admin: httpx.AsyncClient, database: Database, server: Endpoint, setting: Callable[..., None]
+) -> None:
+    hook = await make(admin, server)
+    rotated = (await admin.post(f"/v1/webhooks/{hook['id']}/secret")).json()["secret"]
+    async with database.connection() as connection:
+        kept = await connection.fetchrow("SELECT secret, previous_secret FROM webhook")
+    assert all(each.startswith("aesgcm1:") for each in kept.values())
+    assert [keys.open_(each) for each in kept.values()] == [rotated, hook["secret"]]
+    assert keys.lock(rotated) != keys.lock(rotated), "the same secret twice is not seen to be the same"
+    changed = kept["secret"][:-6] + ("AAAA" if kept["secret"][-6:-2] != "AAAA" else "BBBB") + kept["secret"][-2:]
+    for wrong in (changed, "aesgcm1:", "aesgcm1:?", "anything"):
+        with pytest.raises(lockbox.Unreadable):
+            keys.open_(wrong)
+    with pytest.raises(lockbox.Unreadable):
+        lockbox.open_(kept["secret"], purpose="something else")
+    setting(secret_key="another secret, long enough for a key")
+    await announce(database, "test.one")
+    await send(database)
+    assert server.received == [], "nothing leaves unsigned"
+    (waiting,) = await deliveries(admin, hook)
+    assert waiting["error"] == "the secret was locked with another STRATA_SECRET_KEY: rotate it"
+
+
+async def test_secrets_of_an_earlier_version_are_locked_and_go_on_signing(
+    admin: httpx.AsyncClient, database: Database, server: Endpoint
+) -> None:
+    hook = await make(admin, server)
+    async with database.connection() as connection:
+        await connection.execute("UPDATE webhook SET secret = $1", hook["secret"])
+    for _ in range(2):
+        await announce(database, "test.one")
+        await send(database)
+        assert verified(server.received[-1], hook["secret"])
+        async with database.connection() as connection:
+            kept = await connection.fetchval("SELECT secret FROM webhook")
+        assert kept.startswith("aesgcm1:")
+        assert keys.open_(kept) == hook["secret"]
 
 
 async def test_what_was_given_up_is_replayed(
