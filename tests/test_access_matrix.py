@@ -128,6 +128,7 @@ async def _request(world: World, operation: Operation, scope: str, place: str) -
     named = await prepared(world.service, operation.name, customer_id)
     needed: dict[str, dict[str, Any]] = {
         "add_identity": {"value": f"C-{uuid.uuid4().hex}"},
+        "transfer_customer": {"owner_id": str(world.users[scope][0]), "unit_id": str(world.units["east"])},
         "put_override": {"expires_at": None},  # the end in its example will have passed some day
     }
     key = await segment(world.service) if operation.path.startswith("/v1/segments/") else "lifecycle"

@@ -1,7 +1,7 @@
 """The customer record: who the customer is, how to reach it, who looks after it; tags, consents, notes, custom fields.
 
-Announces `CustomerCreated`, `CustomerChanged`, `CustomersChanged`, `CustomerDeleted`, `TagReplaced`,
-`ConsentGiven`, `ConsentWithdrawn`, `CustomersMerged`, `MergeUndone`. Reacts to nothing.
+Announces `CustomerCreated`, `CustomerChanged`, `CustomersChanged`, `CustomerTransferred`, `CustomerDeleted`,
+`TagReplaced`, `ConsentGiven`, `ConsentWithdrawn`, `CustomersMerged`, `MergeUndone`. Reacts to nothing.
 Other packages add their part of a customer's JSON through `document.extend`.
 Never decides a class and never stores a fact about what a customer did.
 """

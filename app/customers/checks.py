@@ -3,7 +3,14 @@
 from sqlalchemy import FromClause, func, select
 
 from app.core.checks import Check
-from app.customers.models import customer, customer_consent, customer_merge, customer_merge_row, customer_note
+from app.customers.models import (
+    customer,
+    customer_consent,
+    customer_merge,
+    customer_merge_row,
+    customer_note,
+    customer_transfer,
+)
 
 
 def belongs(table: FromClause, name: str, *, stays: bool = False) -> Check:
@@ -26,6 +33,7 @@ def belongs(table: FromClause, name: str, *, stays: bool = False) -> Check:
 CHECKS = [
     belongs(customer_consent, "consent"),
     belongs(customer_note, "note"),
+    belongs(customer_transfer, "transfer"),
     belongs(customer_merge, "merge"),
     belongs(customer_merge_row, "row of a merge"),
 ]

@@ -46,6 +46,20 @@ class CustomersChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class CustomerTransferred:
+    """The customer is in the hands of another owner, another unit, or both."""
+
+    name: ClassVar[str] = "customer.transferred"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+    from_owner_id: UUID | None
+    to_owner_id: UUID | None
+    from_unit_id: UUID | None
+    to_unit_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
 class TagReplaced:
     """A tag was renamed, merged into another, or taken off everybody (`into` is null); customers may yet follow."""
 

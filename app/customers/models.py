@@ -114,6 +114,21 @@ customer_note = Table(
     Column("updated_by", Text, nullable=False),
 )
 
+customer_transfer = Table(
+    "customer_transfer",
+    metadata,
+    Column("customer_id", UuidType, primary_key=True),
+    Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
+    # No foreign keys: an owner who is gone and a unit that was dissolved stay in the history.
+    Column("from_owner_id", UuidType),
+    Column("to_owner_id", UuidType),
+    Column("from_unit_id", UuidType),
+    Column("to_unit_id", UuidType),
+    Column("transfer_id", UuidType, comment="of the transfer of many that it was part of"),
+    Column("transferred_by", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
 
 def _said(name: str, comment: str) -> Column[Any]:
     """Fields of a record, kept beside it."""
@@ -175,7 +190,7 @@ customer_merge_row = Table(
     comment="which rows a merge moved: they go back when it is undone",
 )
 
-OF_A_CUSTOMER = (customer_consent, customer_note, customer_merge, customer_merge_row)
+OF_A_CUSTOMER = (customer_consent, customer_note, customer_transfer, customer_merge, customer_merge_row)
 """What goes with a customer who is deleted; identities go by their foreign key."""
 
 GONE_WHEN_ERASED = (customer_consent, customer_note, customer_identity, customer_merge_row)

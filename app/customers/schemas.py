@@ -249,6 +249,36 @@ class ConsentsOut(Out):
     next_cursor: None = None
 
 
+class TransferIn(In):
+    """Into whose hands; what is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"unit_id": "0198a7e4-9a3f-7c51-b7f1-5d0f6f2a3b4c"}]})
+
+    owner_id: UUID | None = None
+    unit_id: UUID | None = None
+
+
+class TransferOut(Out):
+    """A change of hands, with its owners and units before and after."""
+
+    id: UUID
+    customer_id: UUID
+    from_owner_id: UUID | None
+    to_owner_id: UUID | None
+    from_unit_id: UUID | None
+    to_unit_id: UUID | None
+    transfer_id: UUID | None = Field(description="of the transfer of many that it was part of")
+    transferred_by: str
+    at: datetime
+
+
+class TransferPage(Out):
+    """A page of changes of hands, the latest first."""
+
+    items: list[TransferOut]
+    next_cursor: str | None
+
+
 class NoteIn(In):
     """What somebody wants remembered of the customer."""
 

@@ -18,6 +18,7 @@ from app.customers.contacts import normal_identity
 from app.customers.custom_fields import checked
 from app.customers.document import READ_CONTACT, visible_to
 from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted, CustomerErased
+from app.customers.hands import HANDS, note_hands
 from app.customers.models import GONE_WHEN_ERASED, OF_A_CUSTOMER, PERSONAL, customer, customer_identity, customer_merge
 from app.customers.queries import before_deletion, merged_into
 from app.customers.schemas import BatchCustomer, CustomerIn, CustomerPatch, IdentityIn
@@ -63,7 +64,7 @@ async def _insert(session: WriteSession, values: dict[str, Any], at: str) -> UUI
     try:
         row = await session.first(insert(customer).values(**values).returning(customer.c.id))
     except asyncpg.ForeignKeyViolationError as error:
-        raise _unknown_reference(error, at) from error
+        raise unknown_reference(error, at) from error
     assert row is not None
     return UUID(str(row["id"]))
 
@@ -101,9 +102,10 @@ async def apply(
             .values(**becomes, version=customer.c.version + 1, updated_at=func.now())
         )
     except asyncpg.ForeignKeyViolationError as error:
-        raise _unknown_reference(error, at) from error
-    if becomes.keys() & {"owner_id", "unit_id"}:
+        raise unknown_reference(error, at) from error
+    if becomes.keys() & set(HANDS):
         await _check_reach(session, actor, before["id"])
+        await note_hands(session, before, becomes)
     audit.record(
         session, actor, "customer.changed", "customer", before["id"], before=was, after=becomes, personal=PERSONAL
     )
@@ -300,6 +302,7 @@ async def _check_company(session: ReadSession, actor: Actor, values: dict[str, A
         raise Invalid.at(f"{at}/company_id", "there is no such company among the customers you may see")
 
 
-def _unknown_reference(error: asyncpg.ForeignKeyViolationError, at: str) -> Problem:
+def unknown_reference(error: asyncpg.ForeignKeyViolationError, at: str) -> Problem:
+    """What to say of an owner or a unit that is not there."""
     field = "owner_id" if "owner" in (error.constraint_name or "") else "unit_id"
     return Invalid.at(f"{at}/{field}", "there is no such user" if field == "owner_id" else "there is no such unit")

@@ -227,6 +227,11 @@ def every_user() -> Select[Any]:
     return select(*_user_columns)
 
 
+def active_user(user_id: UUID) -> Select[Any]:
+    """The user, if it is one who can log in."""
+    return select(user_account.c.id).where(user_account.c.id == user_id, user_account.c.active)
+
+
 def users_within(actor: Actor, permission: str) -> Select[Any]:
     """The users that the actor's permission reaches."""
     return every_user().where(within_scope(actor, permission, owner=user_account.c.id, unit=user_account.c.unit_id))

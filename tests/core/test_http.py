@@ -71,6 +71,7 @@ async def _unique_fields(served: Service, name: str, unique: str) -> dict[str, A
         "create_role": {"key": unique},
         "create_unit": {"name": unique},
         "update_unit": {"name": unique},
+        "transfer_customer": {"unit_id": await made(served, "unit_id")},
         "create_membership": {"unit_id": await made(served, "unit_id")},
         "create_delegation": {"delegate_id": await made(served, "user_id")},
         "add_identity": {"value": unique},

@@ -22,6 +22,7 @@ TECHNICAL = {
 }
 """Work under way and tombstones: nothing of them is handed over."""
 PLAIN = {
+    "customer_transfer": "transferred_by",
     "class_change": "scheme from_class to_class cause actor correlation_id",
     "class_override": "scheme class_ status proposed_by decided_by ended_by",
     "customer": "kind region source language tags",

@@ -1,5 +1,13 @@
 """Routes of the customer record, a module for each noun."""
 
-from app.customers.api import consents, custom_fields, merges, notes, record, tags
+from app.customers.api import consents, custom_fields, merges, notes, record, tags, transfers
 
-routers = [merges.routes, record.routes, tags.routes, consents.routes, notes.routes, custom_fields.routes]
+routers = [
+    merges.routes,
+    record.routes,
+    transfers.routes,
+    tags.routes,
+    consents.routes,
+    notes.routes,
+    custom_fields.routes,
+]

@@ -10,6 +10,7 @@ from app.customers.models import (
     customer_merge,
     customer_merge_row,
     customer_note,
+    customer_transfer,
 )
 
 EMPLOYEES = Moves(customer, column="company_id", also={"version": customer.c.version + 1, "updated_at": func.now()})
@@ -19,6 +20,7 @@ PLACES: list[Place] = [
     EMPLOYEES,
     Moves(customer_consent),
     Moves(customer_note),
+    Moves(customer_transfer),
     # Who was merged into the merged customer belongs to the survivor, too, and goes back with it.
     Moves(customer_merge),
     Part(customer_merge_row, of=customer_merge, by="merge_id"),
