@@ -88,7 +88,7 @@ async def test_without_the_permission_nothing_is_shown_or_changed(world: World, 
     for token in (without, with_nothing, key):
         answer = await ask(world, operation, path, token)
         refused(answer, 403)
-        assert answer.json()["detail"] == f"This needs the permission {permission}", "refused at the door, not behind it"
+        assert answer.json()["detail"] == f"This needs the permission {permission}", "not at the door"
     assert await world.service.digest() == before
 
 
