@@ -45,6 +45,7 @@ async def test_a_key_knows_what_it_may_do(admin: httpx.AsyncClient, client: http
         "roles": [],
         "permissions": {"users:read": "all"},
         "units": [],
+        "on_behalf_of": None,
     }
     assert (await client.post("/v1/auth/logout", headers=bearer(issued["key"]))).status_code == 409
 

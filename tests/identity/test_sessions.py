@@ -24,6 +24,7 @@ async def test_a_token_lets_one_in(make_person: MakePerson, make_role: MakeRole,
         "roles": ["role_1"],
         "permissions": {"users:read": "unit"},
         "units": [{"id": unit_id, "name": "Sales East"}],
+        "on_behalf_of": None,
     }
 
 
