@@ -130,6 +130,10 @@ async def test_every_route_is_in_the_matrix() -> None:
 async def _ask(presets: Presets, caller: Caller, operation: Operation, path: str, query: str = "") -> Answer:
     needed: dict[str, dict[str, Any]] = {
         "add_identity": {"value": f"C-{uuid.uuid4().hex}"},
+        "transfer_customer": {
+            "owner_id": str(caller.owner or presets.world.other),
+            "unit_id": str(presets.world.units["east"]),
+        },
         "put_override": {"expires_at": None},  # the end in its example will have passed some day
     }
     if operation.name == "remove_identity" and not query:
