@@ -81,10 +81,12 @@ async def replay(database: Database, stones: Iterable[tuple[UUID, str]]) -> tupl
                 known += 1
                 continue
             try:
-                await _forget(session, SYSTEM, customer_id)
+                everybody = await _forget(session, SYSTEM, customer_id)
             except NotFound:
+                everybody = [customer_id]
                 known += 1  # a backup from before this customer, or one deleted since
             else:
                 erased += 1
-            await _mark(session, customer_id, by)
+            for each in everybody:
+                await _mark(session, each, by)
     return erased, known
