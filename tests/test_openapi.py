@@ -29,7 +29,14 @@ OPERATIONS = {
 }
 EACH = pytest.mark.parametrize("name", OPERATIONS)
 # Lists that are short by their nature and come whole.
-WHOLE_LISTS = {"list_consents", "list_permissions", "list_customer_classes", "count_classes", "read_movement"}
+WHOLE_LISTS = {
+    "list_consents",
+    "list_permissions",
+    "list_customer_classes",
+    "list_retention_periods",
+    "count_classes",
+    "read_movement",
+}
 NO_LISTS = {"read_metrics", "record_interactions", "upsert_customers", "invite_to_survey"}  # parts of one answer
 
 

@@ -50,6 +50,7 @@ class RetentionList(Out):
     """Every kind of data that may be kept for a time only."""
 
     items: list[RetentionOut]
+    next_cursor: None = None
 
 
 class ErasureOut(Out):
