@@ -162,6 +162,8 @@ async def path_of(service: Service, operation: Operation) -> str:
         names["membership_id"] = await membership(service, f"SELECT '{names['user_id']}'::uuid")
     if "delivery_id" in operation.path_names:
         names["delivery_id"] = await delivery(service, names["webhook_id"])
+    if operation.name in ("record_survey_response", "invite_to_survey"):
+        await publish_survey(service, names["survey_id"])
     if "customer_id" in names:
         names |= await prepared(service, operation.name, names["customer_id"])
     return operation.at(**names)
@@ -230,6 +232,24 @@ async def membership(service: Service, user: str) -> str:
         f"{unit} INSERT INTO unit_membership (user_id, unit_id, during) SELECT ({user}), id, '[2020-01-01,)' FROM made"
     )
     return str(await service.value(f"{joined} RETURNING id"))
+
+
+async def publish_survey(service: Service, survey_id: str) -> None:
+    """Have the survey's first version asked."""
+    path = f"/v1/surveys/{survey_id}/versions/1/publish"
+    answer = await service.send("POST", path, token=service.tokens["admin"])
+    assert answer.status == 200, answer.body
+
+
+async def survey_link(service: Service) -> str:
+    """The path of a link by which a customer can answer."""
+    survey_id = await made(service, "survey_id")
+    await publish_survey(service, survey_id)
+    body = {**OPERATIONS["invite_to_survey"].example, "customer_ids": [await made(service, "customer_id")]}
+    path = f"/v1/surveys/{survey_id}/invitations"
+    answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
+    assert answer.status == 201, answer.body
+    return "/v1/" + str(answer.json()["items"][0]["url"]).rpartition("/v1/")[2]
 
 
 async def second_version(service: Service, key: str) -> str:

@@ -14,7 +14,7 @@ import pytest_asyncio
 from app.core.http.routes import keeps_answers
 from app.core.idempotency import forget_expired
 from tests.conftest import ADMIN_PASSWORD
-from tests.document import OPERATIONS, Operation, made, path_of
+from tests.document import OPERATIONS, Operation, made, path_of, survey_link
 from tests.service import Service, service
 from tests.test_architecture import API_ROUTES
 
@@ -38,7 +38,7 @@ async def served() -> AsyncIterator[Service]:
 
 PASSWORD = "a long enough phrase"
 CALL = {"kind": "call", "occurred_at": "2026-01-02T03:04:05Z"}
-SENT_BY_NOBODY = {"issue_token", "refresh_token"}
+SENT_BY_NOBODY = {"issue_token", "refresh_token", "answer_survey_link"}
 
 
 async def request_of(served: Service, operation: Operation) -> tuple[str, dict[str, Any]]:
@@ -52,6 +52,9 @@ async def request_of(served: Service, operation: Operation) -> tuple[str, dict[s
         body = {"username": unique, "name": unique, "password": PASSWORD}
         assert (await served.send("POST", "/v1/users", token=options["token"], body=body)).status == 201
         options["token"] = await served.token(unique)
+    if operation.name == "answer_survey_link":
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return await survey_link(served), {"content": b"satisfaction=4", "headers": headers}
     if operation.name == "remove_identity":
         customer_id = UUID(path.split("/")[3])
         await served.fetch("INSERT INTO customer_identity VALUES ('external', $1, $2)", unique, customer_id)
@@ -83,6 +86,12 @@ async def _unique_fields(served: Service, name: str, unique: str) -> dict[str, A
         "rename_tag": {"tag": unique},
         "define_custom_field": {"key": unique},
         "merge_tags": {"tags": [await made(served, "tag")]},
+        "merge_customers": {
+            "survivor_id": await made(served, "customer_id"),
+            "merged_id": await made(served, "customer_id"),
+        },
+        "record_survey_response": {"customer_id": await made(served, "customer_id")},
+        "invite_to_survey": {"customer_ids": [await made(served, "customer_id")]},
         "change_segment_members": {"add": [await made(served, "customer_id")], "remove": []},
     }
     return fields.get(name, {})
@@ -129,6 +138,8 @@ async def test_a_commit_that_fails_is_never_a_success_and_one_that_succeeds_is_a
     actor = await served.value("SELECT id FROM user_account WHERE username = 'admin'")
     if name not in SENT_BY_NOBODY:
         actor = UUID((await served.get("/v1/me", options["token"])).json()["id"])
+    elif name == "answer_survey_link":
+        actor = await served.value("SELECT id FROM survey_invitation ORDER BY id DESC LIMIT 1")
     before = await served.digest(but={"login_attempt"})
     async with failing_commits(served):
         failed = await served.send(operation.method, path, **options)
@@ -145,7 +156,7 @@ async def test_a_commit_that_fails_is_never_a_success_and_one_that_succeeds_is_a
 
 # ---- idempotency -----------------------------------------------------------------------------------------------------
 
-SECRETS = {"create_api_key", "rotate_api_key", "create_webhook", "rotate_webhook_secret"}
+SECRETS = {"invite_to_survey", "create_api_key", "rotate_api_key", "create_webhook", "rotate_webhook_secret"}
 REPEATABLE = [name for name in KEEP_ANSWERS if name not in SECRETS | {"log_out"}]
 
 
