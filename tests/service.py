@@ -123,7 +123,7 @@ class Service:
             f"SELECT '{name}', count(*), coalesce(sum(hashtextextended(t::text, 0)), 0) FROM \"{name}\" t"
             for name in sorted(set(metadata.tables) - set(but))
         )
-        return str(await self.fetch(parts))
+        return str(await self.fetch(f"{parts} ORDER BY 1"))  # branches run in parallel arrive in any order
 
     async def run_jobs(self) -> None:
         """Run what is queued, and what that queues."""

@@ -208,5 +208,5 @@ async def test_a_change_is_audited_without_personal_values(admin: httpx.AsyncCli
     assert changed["after"] == {"name": {"personal": True}, "region": "CN-11", "email": {"personal": True}}
     assert rows[2]["after"] == {"kind": "phone", "value": {"personal": True}}
     written = str([dict(row) for row in rows]).lower()
-    for canary in ("canary", "li wei", "13812345678", "13700001111", "li.wei", "dr'", "12.5", "c-1"):
+    for canary in ("canary", "li wei", "13812345678", "13700001111", "li.wei", "dr'", "12.5", "'c-1'"):
         assert canary not in written, canary
