@@ -29,7 +29,12 @@ idempotency_key = Table(
     Column("fingerprint", Text, nullable=False),
     Column("status", Integer, nullable=False),
     Column("headers", JSONB, nullable=False),
-    Column("body", Text, comment="null when the answer held a secret, which is shown only once"),
+    Column(
+        "body",
+        Text,
+        comment="null when the answer held a secret, which is shown only once",
+        info={"personal": "answer"},
+    ),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now(), index=True),
 )
 

@@ -27,7 +27,7 @@ imports = Table(
     # Short, because it stands in every staged row.
     Column("number", Integer, Identity(always=True), nullable=False, unique=True),
     Column("kind", Text, nullable=False),
-    Column("file_name", Text),
+    Column("file_name", Text, info={"personal": "file"}),
     Column("plan", JSONB, nullable=False, comment="how the file is to be read: see plan.Plan"),
     Column("dry_run", Boolean, nullable=False),
     Column("requested_by", UuidType),
