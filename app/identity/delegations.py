@@ -1,7 +1,7 @@
 """Standing in for somebody who is absent: for some days, with her rights, and under one's own name.
 
 The delegate says with each request for whom it is made (`X-On-Behalf-Of`), so the audit knows, too. What outlasts the
-days is not delegated: users, roles, units, API keys, memberships, and delegating on.
+days is not delegated: users, roles, units, API keys, memberships, webhooks, and delegating on.
 """
 
 from datetime import date, datetime, timedelta
@@ -24,8 +24,10 @@ from app.identity.models import delegation, user_account
 from app.identity.permissions import known_permissions
 
 LONGEST = timedelta(days=366)
-KEPT_BACK = frozenset({"users:write", "roles:write", "units:write", "api_keys:write", "delegations:write"})
-"""With these a delegate could go on when the days are over."""
+KEPT_BACK = frozenset(
+    {"users:write", "roles:write", "units:write", "api_keys:write", "delegations:write", "webhooks:write"}
+)
+"""With these a delegate could go on when the days are over; a webhook goes on telling its address what happens."""
 
 
 async def stand_in(database: Database, actor: Actor, absent_id: UUID, until: datetime) -> tuple[Actor, datetime]:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from app.core import clock
 from app.core.errors import Unavailable
 from app.core.settings import LOOPBACK, Settings
+from app.identity import tokens
 from app.identity.errors import InvalidToken
 
 MAX_TOKEN_LENGTH = 8192
@@ -95,9 +96,9 @@ class Issuer:
                 algorithms=[algorithm],
                 issuer=self.url,
                 audience=self._settings.oidc_audience,
-                leeway=self._settings.oidc_clock_skew,
-                options={"require": ["iss", "aud", "exp", "iat", "sub"]},
+                options=tokens.requiring("iss", "aud", "exp", "iat", "sub"),
             )
+            tokens.check_times(claims, leeway=self._settings.oidc_clock_skew)
             return self._read(claims)
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, OSError, RecursionError) as error:
             raise InvalidToken from error

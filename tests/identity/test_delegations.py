@@ -128,6 +128,7 @@ async def test_a_delegation_is_over_at_midnight_and_at_once_when_it_is_ended(
     assert (await delegate.ask("DELETE", f"/v1/delegations/{made.json()['id']}")).status_code == 204
     assert (await delegate.ask("GET", "/v1/customers", **behalf(absent))).status_code == 403
     await lent(absent, delegate, until=0)
+    delegate.keep_token()
     assert await seen(delegate, **behalf(absent)) == {absent.username}
     midnight, real = clock.start_of_day(today() + DAY), clock.now
     shift = midnight + timedelta(seconds=1) - real()
@@ -168,6 +169,7 @@ async def test_a_delegate_of_the_administrator_does_not_administer_access(
         ("/v1/api-keys", {"name": "x", "permissions": {"users:read": "all"}}),
         ("/v1/roles", {"key": "mine", "title": "x", "permissions": {}}),
         ("/v1/units", {"name": "x"}),
+        ("/v1/webhooks", {"url": "https://hooks.example.com/mine", "types": ["*"]}),
     ]:
         assert (await delegate.ask("POST", path, json=body, **behalf(absent))).status_code == 403, path
 

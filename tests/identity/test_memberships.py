@@ -107,6 +107,7 @@ async def test_a_membership_ends_with_its_last_day_also_for_who_is_remembered(
     person, units, sees = seller
     await joined(admin, person.id, units["west"], ends_on=iso(0))
     await joined(admin, person.id, units["harbour"], starts_on=iso(1))
+    person.keep_token()
     assert await sees() == {"east", "west"}
     midnight, real = clock.start_of_day(today() + DAY), clock.now
     shift = midnight + timedelta(seconds=1) - real()

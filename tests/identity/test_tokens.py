@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -60,6 +61,39 @@ def test_the_claims_of_these_tests_are_good_ones() -> None:
 def test_a_token_with_another_claim_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(InvalidToken):
         tokens.read_access_token(SECRET, signed(claims(**changes)))
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "leeway", "good"),
+    [
+        (0, 1, 0, True),
+        (0, 0, 0, False),
+        (1, 60, 0, False),
+        (1, 60, 1, True),
+        (-60, 0, 1, True),
+        (-60, -1, 1, False),
+    ],
+)
+@pytest.mark.parametrize("name", ["iat", "nbf"])
+def test_a_token_is_good_by_the_one_clock_from_its_first_second_to_its_last(
+    monkeypatch: pytest.MonkeyPatch, name: str, begins: int, ends: int, leeway: int, good: bool
+) -> None:
+    now = datetime(2031, 5, 6, tzinfo=UTC)
+    monkeypatch.setattr(clock, "now", lambda: now)
+    at = {"iat": now, name: now + timedelta(seconds=begins), "exp": now + timedelta(seconds=ends)}
+    times = {each: int(instant.timestamp()) for each, instant in at.items()}
+    with nullcontext() if good else pytest.raises(InvalidToken):
+        tokens.check_times(times, leeway=leeway)
+    if leeway == 0:
+        with nullcontext() if good else pytest.raises(InvalidToken):
+            tokens.read_access_token(SECRET, signed(claims(**at)))
+
+
+@pytest.mark.parametrize("value", [None, "soon", float("inf"), float("nan"), [1], {}])
+@pytest.mark.parametrize("name", ["iat", "nbf", "exp"])
+def test_an_instant_that_is_none_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(InvalidToken):
+        tokens.check_times({"iat": 0, "exp": 10**11, name: value})
 
 
 FOREIGN: dict[str, Callable[[], str]] = {
