@@ -106,6 +106,8 @@ async def made(service: Service, name: str) -> str:
     if name == "session_id":
         return await session_of(service, "SELECT id FROM user_account WHERE username = 'admin'")
     unique = f"x{uuid.uuid4().hex}"
+    if name == "transfer_id":
+        return await transfer(service)
     if name == "merge_id":
         pair = {which: await made(service, "customer_id") for which in ("survivor_id", "merged_id")}
         answer = await service.send("POST", "/v1/customers/merges", token=service.tokens["admin"], body=pair)
@@ -275,6 +277,14 @@ async def interaction(service: Service, customer_id: str) -> str:
     body = {**OPERATIONS["record_interaction"].example, "reference": f"CALL-{uuid.uuid4().hex}"}
     answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
     assert answer.status == 201, answer.body
+    return str(answer.json()["id"])
+
+
+async def transfer(service: Service) -> str:
+    """A new transfer of many customers."""
+    options = OPERATIONS["transfer_customers"].options(to={"unit_id": await made(service, "unit_id")})
+    answer = await service.send("POST", "/v1/customers/transfers", token=service.tokens["admin"], **options)
+    assert answer.status == 202, answer.body
     return str(answer.json()["id"])
 
 

@@ -134,6 +134,7 @@ async def _ask(presets: Presets, caller: Caller, operation: Operation, path: str
             "owner_id": str(caller.owner or presets.world.other),
             "unit_id": str(presets.world.units["east"]),
         },
+        "transfer_customers": {"to": {"unit_id": str(presets.world.units["east"])}},
         "put_override": {"expires_at": None},  # the end in its example will have passed some day
     }
     if operation.name == "remove_identity" and not query:

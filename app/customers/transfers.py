@@ -46,13 +46,13 @@ async def transfer(
         note_shown(session, actor, customer_id)
 
 
-async def check_hands(session: ReadSession, to: Mapping[str, UUID | None]) -> None:
-    """Raises `Invalid` for an owner who is not there, or can no longer log in."""
+async def check_hands(session: ReadSession, to: Mapping[str, UUID | None], *, at: str = "/body") -> None:
+    """Raises `Invalid` for an owner who is not there, or can no longer log in; `at` is where the request says so."""
     if not to:
-        raise Invalid.at("/body", "Say to which owner, to which unit, or both")
+        raise Invalid.at(at, "Say to which owner, to which unit, or both")
     owner_id = to.get("owner_id")
     if owner_id is not None and await session.first(active_user(owner_id)) is None:
-        raise Invalid.at("/body/owner_id", "There is no such active user")
+        raise Invalid.at(f"{at}/owner_id", "There is no such active user")
 
 
 async def move(

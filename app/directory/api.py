@@ -14,7 +14,8 @@ from app.core.http.paging import Page, Paging
 from app.core.http.routes import PRINCIPAL, REQUEST_ID, ReadSession, WriteSession, note_reading, router
 from app.customers import document
 from app.customers.schemas import CustomerOut, CustomerPage, Region, TagName
-from app.directory import exports, files, queries, timeline
+from app.customers.transfers import TRANSFER
+from app.directory import exports, files, queries, timeline, transfers
 from app.directory.schemas import (
     ClassFilter,
     ExportIn,
@@ -27,6 +28,9 @@ from app.directory.schemas import (
     SearchText,
     Sort,
     TimelinePage,
+    TransferOfManyIn,
+    TransferOfManyOut,
+    TransferOfManyPage,
 )
 from app.identity.access import Requires
 from app.identity.actor import Actor
@@ -35,10 +39,12 @@ routes = router(tag="Customers")
 
 CanReadCustomers = Annotated[Actor, Depends(Requires("customers:read"))]
 CanReadSegments = Annotated[Actor, Depends(Requires(segments.READ))]
+CanTransferCustomers = Annotated[Actor, Depends(Requires(TRANSFER))]
 SchemeKey = Annotated[Key, Path(description="scheme key, such as abc")]
 ClassName = Annotated[Code, Path(description="class, such as A")]
 SegmentKey = Annotated[Key, Path(description="segment key, such as big_in_shanghai")]
 ExportId = Annotated[UUID, Path(description="export id")]
+TransferId = Annotated[UUID, Path(description="id of a transfer of many")]
 Include = Annotated[Literal["total"] | None, Query(description="`total` counts all matches")]
 
 
@@ -95,6 +101,40 @@ async def search_customers(actor: CanReadCustomers, session: ReadSession, reques
         total=body.include_total,
     )
     return _page(request, actor, "customers.searched", found)
+
+
+@routes.post("/customers/transfers", status_code=202, response_model=TransferOfManyOut)
+async def transfer_customers(
+    actor: CanTransferCustomers, session: WriteSession, response: Response, body: TransferOfManyIn
+) -> object:
+    """Put many customers into other hands in the background: with your rights of the time when it is carried out.
+
+    Each of them gets a line in its history, an entry in the audit trail and an event, as if it were the only one.
+    """
+    transfer_id = await transfers.request(session, actor, body)
+    response.headers["location"] = f"/v1/customers/transfers/{transfer_id}"
+    return await transfers.one(session, transfer_id, session.principal)
+
+
+@routes.get("/customers/transfers", response_model=TransferOfManyPage)
+async def list_transfers(actor: CanTransferCustomers, session: ReadSession, request: Request, page: Paging) -> object:
+    """Your transfers of many, the latest first."""
+    return await transfers.page_of(session, page, request.scope[PRINCIPAL])
+
+
+@routes.get("/customers/transfers/{transfer_id}", response_model=TransferOfManyOut)
+async def read_transfer(
+    actor: CanTransferCustomers, session: ReadSession, request: Request, transfer_id: TransferId
+) -> object:
+    """A transfer of many and how far it is."""
+    return await transfers.one(session, transfer_id, request.scope[PRINCIPAL])
+
+
+@routes.post("/customers/transfers/{transfer_id}/cancel", response_model=TransferOfManyOut)
+async def cancel_transfer(actor: CanTransferCustomers, session: WriteSession, transfer_id: TransferId) -> object:
+    """Stop a transfer of many; whoever was moved before stays moved."""
+    await transfers.cancel(session, actor, transfer_id)
+    return await transfers.one(session, transfer_id, session.principal)
 
 
 @routes.get("/customers/{customer_id}", response_model=CustomerOut)

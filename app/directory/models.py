@@ -1,7 +1,8 @@
-"""Tables of files that are made by jobs. They live here until they expire."""
+"""Tables of long work over customers: files, which live here until they expire, and transfers of many."""
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -49,4 +50,22 @@ export_piece = Table(
     Column("customer_ids", ARRAY(UuidType), nullable=False),
     # Compressed before it comes here: PostgreSQL is told not to try again (SET STORAGE EXTERNAL).
     Column("data", LargeBinary, nullable=False, info={"personal": "file"}),
+)
+
+transfer = Table(
+    "transfer",
+    metadata,
+    Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
+    Column("asked", JSONB, nullable=False, comment="whose and where to, as it was asked", info={"personal": "search"}),
+    Column("actor", JSONB, nullable=False, comment="who asked; its rights are those of when it is carried out"),
+    Column("dry_run", Boolean, nullable=False),
+    Column("position", UuidType, comment="the last customer looked at"),
+    Column("processed", BigInteger, nullable=False, server_default="0"),
+    Column("total", BigInteger),
+    Column("moved", BigInteger, nullable=False, server_default="0"),
+    Column("unchanged", BigInteger, nullable=False, server_default="0"),
+    Column("out_of_reach", BigInteger, nullable=False, server_default="0"),
+    Column("requested_by", Text, nullable=False),
+    *work.columns(),
+    Index("ix_transfer_requested_by", "requested_by", "id"),
 )

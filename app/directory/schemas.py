@@ -3,6 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import ConfigDict, Field, StringConstraints
 
@@ -10,6 +11,7 @@ from app.core.bounds import Count, FileFormat, Flag, In, Key, Out, Printable
 from app.core.pagination import MAX_CURSOR_LENGTH
 from app.core.predicates import Predicate
 from app.core.work import WorkOut
+from app.customers.schemas import TransferIn
 
 ClassFilter = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}:[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$")]
 IdentityFilter = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}:.+$", max_length=264), Printable]
@@ -126,4 +128,45 @@ class ExportPage(Out):
     """A page of your exports, the latest first."""
 
     items: list[ExportOut]
+    next_cursor: str | None
+
+
+class TransferOfManyIn(In):
+    """Whose customers change hands, and whose they become. All that is said of whom to move must hold."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "to": {"unit_id": "0198a7e4-9a3f-7c51-b7f1-5d0f6f2a3b4d"},
+                    "where": {"field": "region", "op": "within", "value": "CN-31"},
+                    "from_owner_id": "0198a7e4-9a3f-7c51-b7f1-5d0f6f2a3b4c",
+                    "dry_run": True,
+                }
+            ]
+        }
+    )
+
+    to: TransferIn
+    customer_ids: Annotated[list[UUID], Field(min_length=1, max_length=10_000)] | None = None
+    from_owner_id: UUID | None = Field(default=None, description="customers of this owner")
+    from_unit_id: UUID | None = Field(default=None, description="customers of this unit")
+    where: Predicate | None = Field(default=None, description="a predicate tree as in a search")
+    dry_run: Flag = Field(default=False, description="count, and move nobody")
+
+
+class TransferOfManyOut(WorkOut):
+    """Long work: many customers change hands, and how far it is. A dry run counts who would."""
+
+    to: dict[str, UUID | None] = Field(description="`owner_id`, `unit_id` or both")
+    dry_run: bool
+    moved: Count
+    unchanged: Count = Field(description="who was in these hands already")
+    out_of_reach: Count = Field(description="who stays, since your role does not reach where they would go")
+
+
+class TransferOfManyPage(Out):
+    """A page of your transfers of many, the latest first."""
+
+    items: list[TransferOfManyOut]
     next_cursor: str | None

@@ -54,7 +54,14 @@ async def _of_session(
     row = await database.reading().first(queries.session_actor(session_id, user_id, now, day))
     if row is None:
         raise InvalidToken
-    actor = Actor(
+    actor = user_from(row, session_id)
+    tomorrow = clock.start_of_day(day + timedelta(days=1))  # one may be in other units then
+    return actor, min(expires_at, row["expires_at"], tomorrow)
+
+
+def user_from(row: Record, session_id: UUID | None = None) -> Actor:
+    """The user whom `session_actor` or `present_user` found."""
+    return Actor(
         kind="user",
         id=row["id"],
         name=row["name"],
@@ -64,20 +71,11 @@ async def _of_session(
         session_id=session_id,
         roles=tuple(row["roles"]),
     )
-    tomorrow = clock.start_of_day(day + timedelta(days=1))  # one may be in other units then
-    return actor, min(expires_at, row["expires_at"], tomorrow)
 
 
-async def _by_api_key(database: Database, key: str) -> tuple[Actor, datetime]:
-    row = await database.reading().first(queries.api_key_actor(tokens.prefix_of(key)))
-    now = clock.now()
-    if row is None or row["revoked_at"] is not None:
-        raise InvalidToken
-    expires_at = _end_of(row, tokens.fingerprint(key))
-    if expires_at is not None and expires_at <= now:
-        raise InvalidToken
-    await _note_use(database, row, now)
-    actor = Actor(
+def api_key_from(row: Record) -> Actor:
+    """The API key that `api_key_actor` found."""
+    return Actor(
         kind="api_key",
         id=row["id"],
         name=row["name"],
@@ -85,6 +83,18 @@ async def _by_api_key(database: Database, key: str) -> tuple[Actor, datetime]:
         unit_ids=() if row["unit_id"] is None else (row["unit_id"],),
         subtree_ids=tuple(row["subtree_ids"]),
     )
+
+
+async def _by_api_key(database: Database, key: str) -> tuple[Actor, datetime]:
+    row = await database.reading().first(queries.api_key_actor(api_key.c.prefix == tokens.prefix_of(key)))
+    now = clock.now()
+    if row is None or row["revoked_at"] is not None:
+        raise InvalidToken
+    expires_at = _end_of(row, tokens.fingerprint(key))
+    if expires_at is not None and expires_at <= now:
+        raise InvalidToken
+    await _note_use(database, row, now)
+    actor = api_key_from(row)
     remembered_until = now + USE_NOTED_EVERY
     return actor, min(remembered_until, expires_at or remembered_until)
 

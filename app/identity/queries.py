@@ -76,16 +76,16 @@ _api_key_columns = tuple(column for column in api_key.c if "secret" not in colum
 def session_actor(session_id: UUID, user_id: UUID, at: datetime, day: date) -> Select[Any]:
     """The user behind a live session with roles, grants and units: all an actor needs, in one statement."""
     return (
-        select(auth_session.c.expires_at, *_rights(day))
-        .select_from(auth_session.join(user_account, user_account.c.id == auth_session.c.user_id))
-        .where(
-            auth_session.c.id == session_id,
-            user_account.c.id == user_id,
-            auth_session.c.revoked_at.is_(None),
-            auth_session.c.expires_at > at,
-            user_account.c.active,
-        )
+        present_user(user_id, day)
+        .add_columns(auth_session.c.expires_at)
+        .join(auth_session, auth_session.c.user_id == user_account.c.id)
+        .where(auth_session.c.id == session_id, auth_session.c.revoked_at.is_(None), auth_session.c.expires_at > at)
     )
+
+
+def present_user(user_id: UUID, day: date) -> Select[Any]:
+    """An active user with what this one may do on this day."""
+    return select(*_rights(day)).select_from(user_account).where(user_account.c.id == user_id, user_account.c.active)
 
 
 def _rights(day: date) -> list[ColumnElement[Any]]:
@@ -111,20 +111,15 @@ def absent_user(absent_id: UUID, delegate_id: UUID, day: date) -> Select[Any]:
     """The active user for whom the other stands in on this day, as `session_actor` gives a user."""
     d = delegation.c
     return (
-        select(*_rights(day))
-        .select_from(delegation.join(user_account, user_account.c.id == d.absent_id))
-        .where(
-            d.absent_id == absent_id,
-            d.delegate_id == delegate_id,
-            d.during.bool_op("@>")(literal(day, Date)),
-            user_account.c.active,
-        )
+        present_user(absent_id, day)
+        .join(delegation, d.absent_id == user_account.c.id)
+        .where(d.delegate_id == delegate_id, d.during.bool_op("@>")(literal(day, Date)))
     )
 
 
-def api_key_actor(prefix: str) -> Select[Any]:
-    """The API key of this prefix with its units, whatever its state."""
-    return select(api_key, _subtree_of(api_key).label("subtree_ids")).where(api_key.c.prefix == prefix)
+def api_key_actor(which: ColumnElement[bool]) -> Select[Any]:
+    """The API key for which this holds with its units, whatever its state."""
+    return select(api_key, _subtree_of(api_key).label("subtree_ids")).where(which)
 
 
 def _holds(day: date) -> ColumnElement[bool]:

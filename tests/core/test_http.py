@@ -75,6 +75,7 @@ async def _unique_fields(served: Service, name: str, unique: str) -> dict[str, A
         "create_unit": {"name": unique},
         "update_unit": {"name": unique},
         "transfer_customer": {"unit_id": await made(served, "unit_id")},
+        "transfer_customers": {"to": {"unit_id": await made(served, "unit_id")}},
         "create_membership": {"unit_id": await made(served, "unit_id")},
         "create_delegation": {"delegate_id": await made(served, "user_id")},
         "add_identity": {"value": unique},

@@ -37,6 +37,7 @@ PLAIN = {
     "customer_note": "created_by updated_by",
     "erasure": "erased_by",
     "export": "format actor requested_by status error",
+    "transfer": "actor requested_by status error",
     "external_account": "issuer",
     "external_session": "key",
     "idempotency_key": "principal key path fingerprint headers",
