@@ -3,14 +3,16 @@
 Lower packages first; see ARCHITECTURE in the README for the heights.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Table
 
 from app.classification import api as classification_api
 from app.classification import checks as classification_checks
+from app.classification import events as classification_events
 from app.classification import handlers as classification_handlers
 from app.classification import models as classification_models
 from app.classification import queries as classification_queries
@@ -22,8 +24,8 @@ from app.core import audit, idempotency, jobs, outbox
 from app.core import checks as core_checks
 from app.core.checks import Check
 from app.core.db import WriteSession, metadata
-from app.core.events import subscribe
-from app.core.http import problems
+from app.core.events import announced_by, declare, subscribe
+from app.core.http import docs, problems
 from app.core.http.problems import Successor
 from app.core.http.routes import Router
 from app.core.jobs import DeadLetter, Handler, Schedule
@@ -31,6 +33,7 @@ from app.core.retention import Retained
 from app.customers import api as customers_api
 from app.customers import checks as customers_checks
 from app.customers import document
+from app.customers import events as customers_events
 from app.customers import handlers as customers_handlers
 from app.customers import models as customers_models
 from app.customers.merging import checks as merging_checks
@@ -44,6 +47,7 @@ from app.directory import repointing as directory_repointing
 from app.directory import timeline
 from app.feedback import api as feedback_api
 from app.feedback import checks as feedback_checks
+from app.feedback import events as feedback_events
 from app.feedback import handlers as feedback_handlers
 from app.feedback import importing as feedback_importing
 from app.feedback import models as feedback_models
@@ -59,11 +63,13 @@ from app.identity import api as identity_api
 from app.identity import handlers as identity_handlers
 from app.identity import seed as identity_seed
 from app.imports import api as imports_api
+from app.imports import events as imports_events
 from app.imports import handlers as imports_handlers
 from app.imports import kinds
 from app.imports.kinds import ImportKind
 from app.interactions import api as interactions_api
 from app.interactions import checks as interactions_checks
+from app.interactions import events as interactions_events
 from app.interactions import handlers as interactions_handlers
 from app.interactions import importing as interactions_importing
 from app.interactions import models as interactions_models
@@ -71,15 +77,19 @@ from app.interactions import queries as interactions_queries
 from app.interactions import repointing as interactions_repointing
 from app.purchases import api as purchases_api
 from app.purchases import checks as purchases_checks
+from app.purchases import events as purchases_events
 from app.purchases import handlers as purchases_handlers
 from app.purchases import importing as purchases_importing
 from app.purchases import models as purchases_models
 from app.purchases import repointing as purchases_repointing
 from app.purchases import timeline as purchases_timeline
 from app.quality import api as quality_api
+from app.quality import events as quality_events
 from app.quality import handlers as quality_handlers
 from app.webhooks import api as webhooks_api
 from app.webhooks import checks as webhooks_checks
+from app.webhooks import documented as webhooks_documented
+from app.webhooks import events as webhooks_events
 from app.webhooks import handlers as webhooks_handlers
 
 __all__ = ["FEATURES", "audit", "metadata", "outbox"]
@@ -104,6 +114,8 @@ class Feature:
     import_kinds: list[ImportKind] = field(default_factory=list)
     merging: list[Place] = field(default_factory=list)
     successors: Mapping[str, Successor] = field(default_factory=dict)
+    events: ModuleType | None = None
+    document: Callable[[], dict[str, Any]] | None = None
     checks: list[Check] = field(default_factory=list)
 
 
@@ -116,10 +128,17 @@ FEATURES = [
         checks=core_checks.CHECKS,
     ),
     Feature("identity", identity_api.routers, jobs=identity_handlers.JOBS, schedules=identity_handlers.SCHEDULES),
-    Feature("imports", imports_api.routers, jobs=imports_handlers.JOBS, dead_letters=imports_handlers.DEAD_LETTERS),
+    Feature(
+        "imports",
+        imports_api.routers,
+        events=imports_events,
+        jobs=imports_handlers.JOBS,
+        dead_letters=imports_handlers.DEAD_LETTERS,
+    ),
     Feature(
         "customers",
         customers_api.routers,
+        events=customers_events,
         jobs=customers_handlers.JOBS,
         channels={"source": document.BY_SOURCE},
         customer_tables=customers_models.KEPT_OF_A_CUSTOMER,
@@ -131,6 +150,7 @@ FEATURES = [
     Feature(
         "purchases",
         purchases_api.routers,
+        events=purchases_events,
         handlers=purchases_handlers.HANDLERS,
         timeline={"purchase": purchases_timeline.TIMELINE},
         customer_tables=purchases_models.KEPT_OF_A_CUSTOMER,
@@ -141,6 +161,7 @@ FEATURES = [
     Feature(
         "interactions",
         interactions_api.routers,
+        events=interactions_events,
         handlers=interactions_handlers.HANDLERS,
         import_kinds=[interactions_importing.KIND],
         timeline={"interaction": interactions_queries.TIMELINE},
@@ -152,6 +173,7 @@ FEATURES = [
     Feature(
         "feedback",
         feedback_api.routers,
+        events=feedback_events,
         handlers=feedback_handlers.HANDLERS,
         import_kinds=[feedback_importing.KIND],
         timeline={"feedback": feedback_queries.TIMELINE},
@@ -162,6 +184,7 @@ FEATURES = [
     Feature(
         "classification",
         classification_api.routers,
+        events=classification_events,
         handlers=classification_handlers.HANDLERS,
         jobs=classification_handlers.JOBS,
         schedules=classification_handlers.SCHEDULES,
@@ -182,10 +205,18 @@ FEATURES = [
         dead_letters=directory_handlers.DEAD_LETTERS,
         merging=directory_repointing.PLACES,
     ),
-    Feature("quality", quality_api.routers, jobs=quality_handlers.JOBS, schedules=quality_handlers.SCHEDULES),
+    Feature(
+        "quality",
+        quality_api.routers,
+        events=quality_events,
+        jobs=quality_handlers.JOBS,
+        schedules=quality_handlers.SCHEDULES,
+    ),
     Feature(
         "webhooks",
         webhooks_api.routers,
+        events=webhooks_events,
+        document=webhooks_documented.part,
         jobs=webhooks_handlers.JOBS,
         retained=webhooks_handlers.RETAINED,
         schedules=webhooks_handlers.SCHEDULES,
@@ -214,11 +245,14 @@ SCHEDULES: list[Schedule] = [schedule for feature in FEATURES for schedule in fe
 
 
 def install() -> None:
-    """Wire the packages: event handlers, what they keep and show of a customer, portraits' channels, import kinds."""
     """Wire the packages: what each brings for the others to find."""
     places.declare(PLACES)
     for feature in FEATURES:
         subscribe(feature.handlers)
+        if feature.events is not None:
+            declare(announced_by(feature.events))
+        if feature.document is not None:
+            docs.add(feature.document)
         document.extend(feature.customer_fields)
         handing_over.add(feature.customer_tables)
         retention.add(feature.retained)

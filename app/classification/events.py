@@ -1,26 +1,99 @@
 """What classification announces. Of customers, statements write it to the outbox themselves, for however many of them.
 
-- `customer.class_changed` {customer_id, scheme, change_id, before, after, reason}
-- `segment.entered`, `segment.left`: the same of a scheme that is a segment, instead of `customer.class_changed`
-- `customer.downgrade_pending` {customer_id, scheme, before, after, on, reason}: a grace begins, or leads elsewhere now
-- `customer.downgrade_called_off`: the same, without `on`; the customer qualifies again, or a person holds the class
-- `customer.upgrade_pending`, `customer.upgrade_called_off`: the same of an upgrade that waits for the next period
-
-`before` and `after` are classes, null for none; `reason` is {cause, version}: the cause as in the history and the
-version that decided. Nobody hears of classes that everybody gets at once: of the first of each customer in a
-recalculation of all, and of the members that a segment has from the beginning.
+`before` and `after` are classes, null for none. Nobody hears of classes that everybody gets at once: of the first of
+each customer in a recalculation of all, and of the members that a segment has from the beginning.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from datetime import date
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
 
-CLASS_CHANGED = "customer.class_changed"
-SEGMENT_ENTERED = "segment.entered"
-SEGMENT_LEFT = "segment.left"
-DOWNGRADE_PENDING = "customer.downgrade_pending"
-DOWNGRADE_CALLED_OFF = "customer.downgrade_called_off"
-UPGRADE_PENDING = "customer.upgrade_pending"
-UPGRADE_CALLED_OFF = "customer.upgrade_called_off"
+from pydantic import Field
+
+Before = Annotated[str | None, Field(examples=["silver"])]
+After = Annotated[str | None, Field(examples=["gold"])]
+SchemeKey = Annotated[str, Field(examples=["tier"])]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """The cause, as in the history, and the version that decided."""
+
+    cause: Annotated[str, Field(examples=["event"])]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What was decided of a customer in a scheme."""
+
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+    scheme: SchemeKey
+    before: Before
+    after: After
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Change(_Decided):
+    change_id: Annotated[int, Field(description="as in the history")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending(_Decided):
+    on: Annotated[date, Field(description="the business day on which it is done, unless it is called off")]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassChanged(_Change):
+    """A customer is in another class of a scheme."""
+
+    name: ClassVar[str] = "customer.class_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEntered(_Change):
+    """A customer is in a segment from now on."""
+
+    name: ClassVar[str] = "segment.entered"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentLeft(_Change):
+    """A customer is no longer in a segment."""
+
+    name: ClassVar[str] = "segment.left"
+
+
+@dataclass(frozen=True, slots=True)
+class DowngradePending(_Pending):
+    """A grace begins, or leads elsewhere now: `after` is the class that waits."""
+
+    name: ClassVar[str] = "customer.downgrade_pending"
+
+
+@dataclass(frozen=True, slots=True)
+class DowngradeCalledOff(_Decided):
+    """The customer qualifies again, or a person holds the class: `after` no longer waits."""
+
+    name: ClassVar[str] = "customer.downgrade_called_off"
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradePending(_Pending):
+    """A better class waits for the next period."""
+
+    name: ClassVar[str] = "customer.upgrade_pending"
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeCalledOff(_Decided):
+    """The better class no longer waits."""
+
+    name: ClassVar[str] = "customer.upgrade_called_off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +103,10 @@ class SchemePublished:
     name: ClassVar[str] = "scheme.published"
     stored: ClassVar[bool] = True
 
-    scheme: str
+    scheme: SchemeKey
     before: int | None
     after: int
-    reason: dict[str, Any]
+    reason: Annotated[dict[str, Any], Field(examples=[{"note": "the threshold follows inflation"}])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +116,4 @@ class SchemeRetired:
     name: ClassVar[str] = "scheme.retired"
     stored: ClassVar[bool] = True
 
-    scheme: str
+    scheme: SchemeKey

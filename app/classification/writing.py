@@ -29,13 +29,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, array
 
 from app.classification.events import (
-    CLASS_CHANGED,
-    DOWNGRADE_CALLED_OFF,
-    DOWNGRADE_PENDING,
-    SEGMENT_ENTERED,
-    SEGMENT_LEFT,
-    UPGRADE_CALLED_OFF,
-    UPGRADE_PENDING,
+    ClassChanged,
+    DowngradeCalledOff,
+    DowngradePending,
+    SegmentEntered,
+    SegmentLeft,
+    UpgradeCalledOff,
+    UpgradePending,
 )
 from app.classification.models import class_change, class_override, customer_class, customer_metrics
 from app.classification.movement import AT
@@ -229,12 +229,12 @@ def _announced(
 ) -> list[Insert]:
     """Every change, and every pending one that begins or is called off. Entering a scheme in bulk is no news."""
     m, h = moved.c, logged.c
-    name: ColumnElement[Any] = literal(CLASS_CHANGED, Text)
+    name: ColumnElement[Any] = literal(ClassChanged.name, Text)
     is_news: ColumnElement[bool] = h.from_class.is_not(None) if ranged else literal(True)
     if segments:
         is_segment = h.scheme == any_(literal(list(segments), ARRAY(Text)))
         entered = and_(is_segment, h.from_class.is_(None))
-        name = case((entered, SEGMENT_ENTERED), (is_segment, SEGMENT_LEFT), else_=CLASS_CHANGED)
+        name = case((entered, SegmentEntered.name), (is_segment, SegmentLeft.name), else_=ClassChanged.name)
         is_news = or_(is_news, and_(entered, h.scheme.is_distinct_from(bindparam("fills", None, type_=Text))))
     change = func.jsonb_build_object(
         *("customer_id", h.customer_id, "scheme", h.scheme, "change_id", h.id),
@@ -246,13 +246,13 @@ def _announced(
     return [
         outbox.storing(name, change, logged, when=is_news),
         outbox.storing(
-            case((m.goes_up, UPGRADE_PENDING), else_=DOWNGRADE_PENDING),
+            case((m.goes_up, UpgradePending.name), else_=DowngradePending.name),
             _pending(moved, m.pending_class, "on", m.pending_on),
             moved,
             when=and_(m.pending_class.is_not(None), m.pending_class.is_distinct_from(m.pending_before), mine),
         ),
         outbox.storing(
-            case((was_up, UPGRADE_CALLED_OFF), else_=DOWNGRADE_CALLED_OFF),
+            case((was_up, UpgradeCalledOff.name), else_=DowngradeCalledOff.name),
             _pending(moved, m.pending_before),
             moved,
             when=and_(m.pending_before.is_not(None), ~goes_on, stands, mine),

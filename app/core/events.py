@@ -5,8 +5,10 @@ by `app.features`, never by the package that announces.
 """
 
 import dataclasses
+import inspect
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import ModuleType
 from typing import Any, ClassVar, Protocol
 
 from app.core import outbox, telemetry
@@ -23,6 +25,28 @@ class Event(Protocol):
 
 Handler = Callable[[WriteSession, Any], Awaitable[Mapping[str, Any] | None]]
 _handlers: dict[type[Any], list[Handler]] = defaultdict(list)
+_kinds: dict[str, type[Any]] = {}
+
+
+def announced_by(module: ModuleType) -> list[type[Any]]:
+    """The events of a package's `events.py` that the outbox keeps: those that others can hear of."""
+    classes: list[type[Any]] = [each for _, each in inspect.getmembers(module, inspect.isclass)]
+    return [each for each in classes if each.__module__ == module.__name__ and is_kept(each)]
+
+
+def is_kept(kind: type[Any]) -> bool:
+    """Whether this is an event, and one that the outbox keeps."""
+    return dataclasses.is_dataclass(kind) and hasattr(kind, "name") and bool(getattr(kind, "stored", False))
+
+
+def declare(kinds: Iterable[type[Any]]) -> None:
+    """Make known what is announced; declaring one twice changes nothing."""
+    _kinds.update({each.name: each for each in kinds})
+
+
+def declared() -> list[type[Any]]:
+    """Every kind of event that the outbox keeps, by name."""
+    return [_kinds[name] for name in sorted(_kinds)]
 
 
 def subscribe(handlers: Mapping[type[Any], Handler]) -> None:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
+
+from pydantic import Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class CustomerChanged:
 
     customer_id: UUID
     version: int
-    fields: list[str]
+    fields: Annotated[list[str], Field(examples=[["name", "region"]])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,8 @@ class TagReplaced:
     name: ClassVar[str] = "tag.replaced"
     stored: ClassVar[bool] = True
 
-    tag: str
-    into: str | None
+    tag: Annotated[str, Field(examples=["whole-sale"])]
+    into: Annotated[str | None, Field(examples=["wholesale"])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ class ConsentGiven:
     stored: ClassVar[bool] = True
 
     customer_id: UUID
-    channel: str
-    purpose: str
+    channel: Annotated[str, Field(examples=["email"])]
+    purpose: Annotated[str, Field(examples=["marketing"])]
     at: datetime
 
 
@@ -91,8 +93,8 @@ class ConsentWithdrawn:
     stored: ClassVar[bool] = True
 
     customer_id: UUID
-    channel: str
-    purpose: str
+    channel: Annotated[str, Field(examples=["email"])]
+    purpose: Annotated[str, Field(examples=["marketing"])]
     at: datetime
 
 

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
+
+from pydantic import Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +17,11 @@ class FeedbackReceived:
 
     customer_id: UUID
     feedback_id: UUID
-    kind: str
-    measure: str | None
-    score: int | None
-    channel: str
-    topic: str | None
+    kind: Annotated[str, Field(examples=["answer"])]
+    measure: Annotated[str | None, Field(examples=["nps"])]
+    score: Annotated[int | None, Field(examples=[9])]
+    channel: Annotated[str, Field(examples=["phone"])]
+    topic: Annotated[str | None, Field(examples=["delivery"])]
     occurred_at: datetime
 
 
@@ -32,8 +34,8 @@ class ComplaintReceived:
 
     customer_id: UUID
     feedback_id: UUID
-    channel: str
-    topic: str | None
+    channel: Annotated[str, Field(examples=["phone"])]
+    topic: Annotated[str | None, Field(examples=["delivery"])]
     occurred_at: datetime
 
 
@@ -46,10 +48,10 @@ class ScoredLow:
 
     customer_id: UUID
     feedback_id: UUID
-    measure: str | None
-    score: int
-    channel: str
-    topic: str | None
+    measure: Annotated[str | None, Field(examples=["csat"])]
+    score: Annotated[int, Field(examples=[1])]
+    channel: Annotated[str, Field(examples=["phone"])]
+    topic: Annotated[str | None, Field(examples=["delivery"])]
     occurred_at: datetime
 
 
@@ -85,5 +87,5 @@ class SurveyAnswered:
     response_id: UUID
     survey_id: UUID
     version: int
-    channel: str
+    channel: Annotated[str, Field(examples=["link"])]
     answered_at: datetime

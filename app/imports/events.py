@@ -1,8 +1,10 @@
 """What this package announces."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
+
+from pydantic import Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +15,6 @@ class ImportCompleted:
     stored: ClassVar[bool] = True
 
     import_id: UUID
-    kind: str
-    accepted: int
-    changed: int
+    kind: Annotated[str, Field(examples=["purchases"])]
+    accepted: Annotated[int, Field(examples=[1200])]
+    changed: Annotated[int, Field(examples=[310])]

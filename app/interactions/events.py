@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
+
+from pydantic import Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +17,8 @@ class InteractionRecorded:
 
     customer_id: UUID
     interaction_id: UUID
-    kind: str
-    outcome: str | None
+    kind: Annotated[str, Field(examples=["call"])]
+    outcome: Annotated[str | None, Field(examples=["reached"])]
     occurred_at: datetime
 
 
@@ -30,7 +32,7 @@ class InteractionCorrected:
     customer_id: UUID
     interaction_id: UUID
     version: int
-    fields: list[str]
+    fields: Annotated[list[str], Field(examples=[["outcome"]])]
 
 
 @dataclass(frozen=True, slots=True)

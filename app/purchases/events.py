@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from uuid import UUID
+
+from pydantic import Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +18,9 @@ class PurchaseRecorded:
 
     customer_id: UUID
     purchase_id: UUID
-    kind: str
-    amount: Decimal
-    currency: str
+    kind: Annotated[str, Field(examples=["purchase"])]
+    amount: Annotated[Decimal, Field(examples=["99.90"])]
+    currency: Annotated[str, Field(examples=["CNY"])]
     occurred_at: datetime
 
 

@@ -6,7 +6,7 @@ from app.core import outbox
 from app.core.jobs import JobContext
 from app.core.outbox import outbox_event
 from app.identity.actor import SYSTEM
-from app.quality.events import REMINDER
+from app.quality.events import Reminder
 from app.quality.queries import by_owner
 
 JOB = "data_quality.remind"
@@ -19,8 +19,8 @@ async def remind(context: JobContext) -> None:
     payload = func.jsonb_build_object(*(part for name in pairs for part in (literal(name, Text), told.c[name])))
     o = outbox_event.c
     today = func.date_trunc("day", func.now())
-    already = select(o.id).where(o.name == REMINDER, o.at >= today).exists()
+    already = select(o.id).where(o.name == Reminder.name, o.at >= today).exists()
     async with context.database.transaction(correlation_id=context.correlation_id) as session:
         await session.execute(
-            outbox.storing(REMINDER, payload, told, when=~already), {"correlation_id": context.correlation_id}
+            outbox.storing(Reminder.name, payload, told, when=~already), {"correlation_id": context.correlation_id}
         )

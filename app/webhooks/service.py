@@ -11,11 +11,11 @@ from app.core.errors import Invalid, NotFound
 from app.core.http import etag
 from app.identity.actor import Actor
 from app.webhooks import feed, keys, queries, rules, sending
+from app.webhooks.events import WebhookTest
 from app.webhooks.models import webhook, webhook_delivery
 from app.webhooks.schemas import WebhookIn, WebhookPatch
 
 DISPATCH = "webhooks.dispatch"
-TEST = "webhook.test"
 _NEEDED = ("url", "types", "active")
 
 
@@ -88,7 +88,7 @@ async def remove(session: WriteSession, actor: Actor, webhook_id: UUID) -> None:
 async def test(session: WriteSession, actor: Actor, webhook_id: UUID) -> Record:
     """Send an event of the type `webhook.test`, whatever the webhook asks for. Raises `NotFound`."""
     await queries.hold(session, webhook_id)
-    made = insert(webhook_delivery).values(webhook_id=webhook_id, type=TEST, due_at=func.now())
+    made = insert(webhook_delivery).values(webhook_id=webhook_id, type=WebhookTest.name, due_at=func.now())
     row = await session.first(made.returning(webhook_delivery))
     audit.record(session, actor, "webhook.tested", "webhook", webhook_id)
     await jobs.enqueue(session, DISPATCH, {})

@@ -1,5 +1,6 @@
 """The OpenAPI document as client generators like it, and the page that shows it without the internet."""
 
+from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
@@ -28,6 +29,15 @@ _IDEMPOTENCY_KEY = {
 }
 
 
+_parts: list[Callable[[], dict[str, Any]]] = []
+
+
+def add(part: Callable[[], dict[str, Any]]) -> None:
+    """Let a package add a part of its own to the document, with the schemas that it refers to."""
+    if part not in _parts:
+        _parts.append(part)
+
+
 def document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document, made once: one problem for every error, idempotency keys, files as binary."""
     if app.openapi_schema:
@@ -48,6 +58,10 @@ def document(app: FastAPI) -> dict[str, Any]:
     for item in made["paths"].values():
         for operation in item.values():
             _finish(operation, keeps_answer=operation["operationId"] in keep_answers)
+    for part in _parts:
+        added = part()
+        schemas.update(added.pop("components")["schemas"])
+        made.update(added)
     _binary_files(schemas)
     app.openapi_schema = made
     return made
