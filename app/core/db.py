@@ -33,6 +33,8 @@ CONNECTION_LOST = (
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
 )
+UNUSABLE = (asyncpg.InsufficientResourcesError, asyncpg.PostgresSystemError, asyncpg.ReadOnlySQLTransactionError)
+"""The server is there and cannot do it now: its disk is full, its memory used up, or it is a standby."""
 
 Record: TypeAlias = Any  # asyncpg ships no types
 Connection: TypeAlias = Any  # a pooled asyncpg connection

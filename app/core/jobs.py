@@ -2,7 +2,8 @@
 
 A job is enqueued in the transaction that wants it. Its handler is idempotent, because a job whose worker
 was killed runs again; after `MAX_STARTS` starts without an end it is dead, with its reason kept, so that a
-job that kills its worker cannot kill them all.
+job that kills its worker cannot kill them all. The row is what counts: a job that has not ended and that pgqueuer
+carries no more, because the database went away at the wrong moment, is carried again.
 """
 
 import asyncio
@@ -20,15 +21,35 @@ from pgqueuer.errors import RetryRequested
 from pgqueuer.models import Job as CarriedJob
 from pgqueuer.models import Schedule as CarriedSchedule
 from pgqueuer.types import QueueExecutionMode
-from sqlalchemy import Column, DateTime, Index, Integer, Table, Text, delete, func, insert, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    and_,
+    column,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    table,
+    update,
+)
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.core import telemetry
-from app.core.db import CONNECTION_LOST, Database, WriteSession, metadata
+from app.core.db import Database, WriteSession, metadata
 
 MAX_STARTS = 5
 HEARTBEAT = timedelta(seconds=10)
+LOOKED_AFTER = timedelta(seconds=15)
+"""How often a worker looks for jobs that nothing carries any more."""
 FINISHED = ("done", "dead")
 KEPT = timedelta(days=30)
 
@@ -49,6 +70,9 @@ job = Table(
     Column("finished_at", DateTime(timezone=True)),
     Index("ix_job_status_created_at", "status", "created_at"),
 )
+
+_carried = table("pgqueuer", column("payload", LargeBinary))
+_RECOVERY_LOCK = 0x7ECA77
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +137,25 @@ async def enqueue(session: WriteSession, name: str, payload: dict[str, Any]) -> 
     return job_id
 
 
+def lost() -> ColumnElement[bool]:
+    """Jobs that have not ended and that nothing carries: no worker would come across them."""
+    carried = select(_carried.c.payload).where(_carried.c.payload == func.uuid_send(job.c.id))
+    return and_(job.c.status.notin_(FINISHED), ~carried.exists())
+
+
+async def recover(database: Database) -> int:
+    """Have what is lost carried again; how many jobs that were. Somebody else's recovery is left to do it."""
+    async with database.transaction() as session:
+        if not await session.scalar(select(func.pg_try_advisory_xact_lock(literal(_RECOVERY_LOCK, Integer)))):
+            return 0
+        found = await session.all(select(job.c.id, job.c.name).where(lost()).order_by(job.c.id).limit(1000))
+        if found:
+            names, payloads = [row["name"] for row in found], [row["id"].bytes for row in found]
+            await Queries(AsyncpgDriver(session.connection)).enqueue(names, payloads, [0] * len(found))
+            log.warning("jobs.recovered", jobs=len(found))
+        return len(found)
+
+
 async def progressed(session: WriteSession, job_id: UUID) -> None:
     """The job reached a checkpoint: only starts that lead nowhere count against it."""
     await session.execute(update(job).where(job.c.id == job_id).values(starts=1))
@@ -146,12 +189,28 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop()`. Restarts with growing pauses while the database is away."""
+        recovering = asyncio.create_task(self._recover())
+        try:
+            await self._keep_carrying()
+        finally:
+            recovering.cancel()
+            await asyncio.gather(recovering, return_exceptions=True)
+
+    async def _recover(self) -> None:
+        while True:
+            try:
+                await recover(self._database)
+            except Exception as error:  # as in `_keep_carrying`
+                log.warning("jobs.not_recovered", error=type(error).__name__)
+            await asyncio.sleep(LOOKED_AFTER.total_seconds())
+
+    async def _keep_carrying(self) -> None:
         delay = 0.2
         while not self._stopping.is_set():
             started = time.monotonic()
             try:
                 await self._carry()
-            except (OSError, TimeoutError, RuntimeError, *CONNECTION_LOST) as error:
+            except Exception as error:  # a full disk, a failover: whatever it is, who gave up here would work no more
                 log.warning("worker.restarting", error=type(error).__name__)
             delay = 0.2 if time.monotonic() - started > 30 else min(delay * 2, 5.0)
             if not self._stopping.is_set():
@@ -200,6 +259,16 @@ class Worker:
                 await enqueue(session, schedule.name, schedule.payload)
 
     async def _run(self, job_id: UUID, handler: Handler) -> None:
+        try:
+            await self._attempt(job_id, handler)
+        except RetryRequested:
+            raise
+        except Exception as error:
+            # What becomes of the job could not be written down. Told of it, pgqueuer would carry the job no more.
+            log.warning("job.unwritten", job_id=str(job_id), error=type(error).__name__)
+            raise RetryRequested(timedelta(seconds=1), type(error).__name__) from error
+
+    async def _attempt(self, job_id: UUID, handler: Handler) -> None:
         started = await self._begin(job_id)
         if started is None:
             return
@@ -257,10 +326,12 @@ class Worker:
 
 
 def _ended(job_id: UUID, status: str, error: str | None) -> Any:
+    """An end that is written stays: a worker that was frozen while another took its job over changes it no more."""
     finished = func.now() if status in FINISHED else None
     # An interruption is not the job's fault: it does not count as a start.
     starts = job.c.starts - 1 if status == "queued" and error is None else job.c.starts
-    return update(job).where(job.c.id == job_id).values(status=status, error=error, finished_at=finished, starts=starts)
+    ended = {"status": status, "error": error, "finished_at": finished, "starts": starts}
+    return update(job).where(job.c.id == job_id, job.c.status.notin_(FINISHED)).values(ended)
 
 
 async def forget_done(context: JobContext) -> None:

@@ -189,6 +189,93 @@ async def test_a_worker_goes_on_after_its_connections_were_cut(database: Databas
     await asyncio.wait_for(running, timeout=10)
 
 
+async def test_a_job_that_nothing_carries_any_more_is_carried_again_once(database: Database) -> None:
+    runs: list[str] = []
+    done = asyncio.Event()
+
+    async def finish(context: JobContext) -> None:
+        runs.append(context.payload["which"])
+        if len(runs) == 3:
+            done.set()
+
+    put = [await _put(database, "test.finish", {"which": which}) for which in ("queued", "running", "carried", "done")]
+    async with database.connection() as connection:
+        await connection.execute("DELETE FROM pgqueuer WHERE payload <> $1", put[2].bytes)
+        for job_id, status in ((put[1], "running"), (put[3], "done")):
+            await connection.execute("UPDATE job SET status = $2 WHERE id = $1", job_id, status)
+    worker = Worker(database, {"test.finish": finish}, [], concurrency=1)
+    running = asyncio.create_task(worker.run())
+    await asyncio.wait_for(done.wait(), timeout=20)
+    worker.stop()
+    await asyncio.wait_for(running, timeout=10)
+    assert sorted(runs) == ["carried", "queued", "running"]
+    assert await jobs.recover(database) == 0
+
+
+async def test_of_two_who_look_for_lost_jobs_one_has_them_carried(database: Database) -> None:
+    lost = [await _put(database, "test.lost") for _ in range(20)]
+    async with database.connection() as connection:
+        await connection.execute("DELETE FROM pgqueuer")
+    found = await asyncio.gather(*(jobs.recover(database) for _ in range(5)))
+    assert sum(found) == len(lost)
+    assert await database.reading().scalar(text("SELECT count(*) FROM pgqueuer")) == len(lost)
+
+
+async def test_a_job_whose_end_cannot_be_written_is_not_lost(database: Database) -> None:
+    async def fine(context: JobContext) -> None: ...
+
+    await _refuse_ends(database, times=3)
+    job_id = await _put(database, "test.fine")
+    await _drain(database, {"test.fine": fine})
+    assert (await _state(database, job_id))[0] == "done"
+
+
+async def _refuse_ends(database: Database, *, times: int) -> None:
+    """Whatever is to be written of a job that runs, the disk is full. A sequence counts, which nothing rolls back."""
+    async with database.connection() as connection:
+        await connection.execute("CREATE SEQUENCE refused")
+        await connection.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            f" IF nextval('refused') <= {times} THEN RAISE EXCEPTION SQLSTATE '53100'; END IF; RETURN NEW; END $$"
+        )
+        await connection.execute(
+            "CREATE TRIGGER refuse BEFORE UPDATE ON job FOR EACH ROW WHEN (OLD.status = 'running')"
+            " EXECUTE FUNCTION refuse()"
+        )
+
+
+async def test_a_worker_whose_queue_cannot_be_read_works_on_as_soon_as_it_can(database: Database) -> None:
+    done = asyncio.Event()
+
+    async def finish(context: JobContext) -> None:
+        done.set()
+
+    async with database.connection() as connection:
+        await connection.execute("ALTER TABLE pgqueuer RENAME COLUMN priority TO away")
+    worker = Worker(database, {"test.finish": finish}, [], concurrency=2)
+    running = asyncio.create_task(worker.run())
+    await asyncio.sleep(0.5)
+    assert not running.done()
+    async with database.connection() as connection:
+        await connection.execute("ALTER TABLE pgqueuer RENAME COLUMN away TO priority")
+    await _put(database, "test.finish")
+    await asyncio.wait_for(done.wait(), timeout=15)
+    worker.stop()
+    await asyncio.wait_for(running, timeout=10)
+
+
+async def test_an_end_stays_whatever_a_worker_that_was_frozen_has_to_say(database: Database) -> None:
+    async def overtaken(context: JobContext) -> None:
+        async with context.database.transaction() as session:  # another worker took the job over, and ended it
+            await session.execute(text("UPDATE job SET status = 'done', finished_at = now() WHERE id = :id"), taken)
+        raise ConnectionError
+
+    job_id = await _put(database, "test.overtaken")
+    taken = {"id": job_id}
+    await _drain(database, {"test.overtaken": overtaken})
+    assert await _state(database, job_id) == ("done", 1, None)
+
+
 KILLER = textwrap.dedent("""
     import asyncio, os, sys
     from datetime import timedelta

@@ -44,6 +44,21 @@ async def test_without_a_database_it_is_alive_but_not_ready() -> None:
             assert int(answer.headers["retry-after"]) >= 1
 
 
+@pytest.mark.parametrize("state", ["53100", "53200", "58030", "25006"])
+async def test_what_the_server_cannot_do_now_is_asked_for_again_later(state: str) -> None:
+    async with service() as made:
+        await made.fetch(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$ BEGIN RAISE EXCEPTION SQLSTATE '{state}'; END $$"
+        )
+        await made.fetch(
+            "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON customer DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+        refused = await made.send("POST", "/v1/customers", token=made.tokens["admin"], body={"name": "somebody"})
+    assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+
+
 async def test_with_an_unknown_schema_it_is_not_ready() -> None:
     async with service() as made:
         await made.fetch("UPDATE alembic_version SET version_num = 'unknown'")

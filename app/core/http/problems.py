@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from app.core.db import CONNECTION_LOST
+from app.core.db import CONNECTION_LOST, UNUSABLE
 from app.core.errors import FieldError, Invalid, NotFound, Problem, TooLarge, Unauthenticated, Unavailable
 from app.core.http.routes import REQUEST_ID
 
@@ -136,7 +136,7 @@ async def _on_validation(request: Request, error: Exception) -> Response:
 
 async def _on_database(request: Request, error: Exception) -> Response:
     """What PostgreSQL refuses although the edge let it pass: say so without its words."""
-    if isinstance(error, (*CONNECTION_LOST, OSError)):
+    if isinstance(error, (*CONNECTION_LOST, *UNUSABLE, OSError)):
         return problem_response(request, Unavailable("The database is away; try again in a moment"))
     if isinstance(error, asyncpg.QueryCanceledError | asyncpg.LockNotAvailableError):
         return problem_response(request, Unavailable("The database took too long; ask for less or try again"))
