@@ -1,6 +1,7 @@
 """The command line: serve, work, migrate, import, recalculate, predict, check, and the demonstration."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -126,6 +127,9 @@ def _serve(url: str, settings: Settings, *, host: str, port: int, worker: bool) 
             h11_max_incomplete_event_size=64 * 1024,
         )
     )
+    # What is loaded by now stays: looking through it for garbage again and again would cost large requests a third.
+    gc.collect()
+    gc.freeze()
     with suppress(SystemExit, KeyboardInterrupt):  # the signal that stopped it, raised again by uvicorn
         server.run()
     if not server.started:

@@ -335,13 +335,15 @@ async def _follow(
         await refresh_metrics(session, rest, as_of=as_of)
 
 
+@lru_cache
+def _marking() -> Prepared:
+    marks = upsert(dirty_customer).from_select(["customer_id"], select(func.unnest(IDS)))
+    return Prepared(marks.on_conflict_do_nothing())
+
+
 async def mark_dirty(session: WriteSession, customer_ids: Sequence[UUID]) -> None:
     """Remember customers whose facts changed in bulk, for the next recalculation of the dirty."""
-    await session.execute(
-        upsert(dirty_customer)
-        .from_select(["customer_id"], select(func.unnest(literal(list(customer_ids), ARRAY(UuidType)))))
-        .on_conflict_do_nothing()
-    )
+    await session.execute(_marking(), {"ids": list(customer_ids)})
 
 
 async def some_dirty(session: WriteSession, limit: int) -> list[UUID]:

@@ -23,6 +23,7 @@ from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.core.db import WriteSession, metadata
+from app.core.ids import counting_on
 from app.core.retention import Retained
 
 outbox_event = Table(
@@ -49,8 +50,9 @@ def storing(
 ) -> Insert:
     """The statement that keeps one event for each row of `source` for which `when` holds."""
     called = literal(name, Text) if isinstance(name, str) else name
-    rows = select(called, payload, bindparam("correlation_id", type_=Text)).select_from(source).where(when)
-    return insert(outbox_event).from_select(["name", "payload", "correlation_id"], rows)
+    event_id = counting_on(func.row_number().over())
+    rows = select(event_id, called, payload, bindparam("correlation_id", type_=Text)).select_from(source).where(when)
+    return insert(outbox_event).from_select(["id", "name", "payload", "correlation_id"], rows)
 
 
 def store(session: WriteSession, name: str, payload: dict[str, Any]) -> None:

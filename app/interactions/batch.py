@@ -1,12 +1,29 @@
 """Many interactions at once: the good rows are recorded by one statement, the others say what is wrong with them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
-from sqlalchemy import ARRAY, Date, DateTime, Integer, Text, bindparam, cast, column, func, literal, select, true
+from sqlalchemy import (
+    ARRAY,
+    Date,
+    DateTime,
+    Integer,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal,
+    select,
+    true,
+)
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as insert_or_nothing
@@ -15,13 +32,17 @@ from app.core import audit, clock, outbox
 from app.core.db import Prepared, WriteSession
 from app.core.events import publish
 from app.core.http.problems import message_of, pointer_of
+from app.core.ids import counting_on
 from app.core.settings import get_settings
 from app.customers.contacts import normal_identity
+from app.customers.document import visible_to
+from app.customers.models import customer
 from app.customers.queries import keep_all
-from app.identity.actor import Actor
+from app.identity.actor import SYSTEM, Actor, Scope
+from app.identity.scopes import scope_params
 from app.interactions.events import InteractionRecorded, InteractionsRecorded
 from app.interactions.models import interaction
-from app.interactions.queries import Identity, known_staff, reached_by_identity, reached_customers
+from app.interactions.queries import Identity, known_staff, reached_by_identity
 from app.interactions.rules import is_too_late
 from app.interactions.schemas import InteractionRow
 from app.interactions.service import TOO_LATE, UNKNOWN_STAFF, WRITE
@@ -57,7 +78,7 @@ async def record_all(session: WriteSession, actor: Actor, rows: Sequence[dict[st
     await keep_all(session)
     await _find_customers(session, actor, batch)
     await _check_staff(session, batch)
-    ids = await _insert(session, batch)
+    ids = await _insert(session, actor, batch)
     if ids:
         await _announce(session, actor, batch, ids, len(rows))
     items = [{"index": n, "id": ids.get(n), "errors": batch.errors.get(n, [])} for n in range(len(rows))]
@@ -92,17 +113,13 @@ def _valid(batch: _Batch, rows: Sequence[dict[str, Any]]) -> dict[int, Interacti
 
 
 async def _find_customers(session: WriteSession, actor: Actor, batch: _Batch) -> None:
-    named = {row.customer_id for row in batch.good.values() if row.customer_id is not None}
-    reached = await reached_customers(session, actor, WRITE, named)
+    """Whose identities these are. Who is named by id is looked for where the rows are inserted."""
     asked = {batch.identities[index] for index in batch.good if index in batch.identities}
     known = await reached_by_identity(session, actor, WRITE, asked)
     for index, row in list(batch.good.items()):
-        if row.customer_id is None:
-            found, field = known.get(batch.identities[index]), "/identity"
-        else:
-            found, field = row.customer_id if row.customer_id in reached else None, "/customer_id"
+        found = row.customer_id or known.get(batch.identities[index])
         if found is None:
-            batch.refuse(index, field, UNKNOWN_CUSTOMER)
+            batch.refuse(index, "/identity", UNKNOWN_CUSTOMER)
         else:
             batch.customers[index] = found
 
@@ -115,7 +132,7 @@ async def _check_staff(session: WriteSession, batch: _Batch) -> None:
                 batch.refuse(index, f"/staff_ids/{n}", UNKNOWN_STAFF)
 
 
-async def _insert(session: WriteSession, batch: _Batch) -> dict[int, UUID]:
+async def _insert(session: WriteSession, actor: Actor, batch: _Batch) -> dict[int, UUID]:
     """The new interactions' ids by their rows' places. What was recorded before under its reference is refused."""
     given = [
         {**row.__dict__, "customer_id": batch.customers[index], "identity": None, "place": index}
@@ -127,16 +144,26 @@ async def _insert(session: WriteSession, batch: _Batch) -> dict[int, UUID]:
         "rows": to_json(given).decode(),
         "written_by": session.principal,
         "correlation_id": session.correlation_id,
+        **scope_params(actor),
     }
-    recorded = await session.all(_insertion, params)
-    ids = {row["place"]: row["id"] for row in recorded}
-    for index in [index for index in batch.good if index not in ids]:
-        batch.refuse(index, "/reference", RECORDED)
+    ids: dict[int, UUID] = {}
+    for place, interaction_id, reached in await session.all(_insertion(actor.scope(WRITE)), params):
+        if interaction_id is not None:
+            ids[place] = interaction_id
+        elif reached:
+            batch.refuse(place, "/reference", RECORDED)
+        else:
+            batch.refuse(place, "/customer_id", UNKNOWN_CUSTOMER)
     return ids
 
 
-def _insert_all() -> Prepared:
-    """Insert the rows and keep an event for each; the places of those that were inserted, with their ids."""
+@cache
+def _insertion(scope: Scope | None) -> Prepared:
+    """Insert the rows of customers within reach and keep an event for each. Of every row: its place, its new id, reach.
+
+    Run it with `scope_params(actor)`. Without them it reaches nobody.
+    """
+    anybody = replace(SYSTEM, permissions={} if scope is None else {WRITE: scope})
     types: dict[str, Any] = {
         "customer_id": UuidType(),
         "reference": Text(),
@@ -158,21 +185,28 @@ def _insert_all() -> Prepared:
     )
     rows = rows.render_derived(with_types=True)
     step = rows.c.next_step
-    given = select(
-        func.uuidv7().label("id"),
-        *(each for each in rows.c if each is not step),
-        step["what"].astext.label("next_step"),
-        cast(step["due_on"].astext, Date).label("next_step_due_on"),
-    ).cte("given")
-    names = [name for name in given.c.keys() if name not in ("id", "place")]  # noqa: SIM118  columns, not a dictionary
+    given = (
+        select(
+            counting_on(rows.c.place).label("id"),
+            *(each for each in rows.c if each is not step),
+            step["what"].astext.label("next_step"),
+            cast(step["due_on"].astext, Date).label("next_step_due_on"),
+            customer.c.id.is_not(None).label("reached"),
+        )
+        .select_from(rows.outerjoin(customer, and_(customer.c.id == rows.c.customer_id, visible_to(anybody, WRITE))))
+        .cte("given")
+    )
+    names = [each.name for each in given.c if each.name not in ("id", "place", "reached")]
     recorded = (
         insert_or_nothing(interaction)
         .from_select(
             ["id", *names, "written_by"],
-            select(given.c.id, *(given.c[name] for name in names), bindparam("written_by", type_=Text)),
+            select(given.c.id, *(given.c[name] for name in names), bindparam("written_by", type_=Text)).where(
+                given.c.reached
+            ),
         )
         .on_conflict_do_nothing()
-        .returning(interaction.c.customer_id, interaction.c.id)
+        .returning(interaction.c.id)
         .cte("recorded")
     )
     is_new = given.join(recorded, recorded.c.id == given.c.id)
@@ -180,14 +214,14 @@ def _insert_all() -> Prepared:
     for name in ("customer_id", "id", "kind", "outcome", "occurred_at"):
         pairs += [literal("interaction_id" if name == "id" else name, Text), given.c[name]]
     told = outbox.storing(InteractionRecorded.name, func.jsonb_build_object(*pairs), is_new, when=true())
-    return Prepared(select(given.c.place, given.c.id).select_from(is_new).add_cte(told.cte("told")))
-
-
-_insertion = _insert_all()
+    found = given.outerjoin(recorded, recorded.c.id == given.c.id)
+    return Prepared(select(given.c.place, recorded.c.id, given.c.reached).select_from(found).add_cte(told.cte("told")))
 
 
 async def _announce(session: WriteSession, actor: Actor, batch: _Batch, ids: dict[int, UUID], given: int) -> None:
     after = {"recorded": len(ids), "rejected": given - len(ids)}
     # Each interaction says who wrote it, and its event in which request.
     audit.record(session, actor, "interactions.recorded", "interaction", next(iter(ids.values())), after=after)
-    await publish(session, InteractionsRecorded(sorted({batch.customers[index] for index in ids})))
+    await publish(
+        session, InteractionsRecorded(sorted({batch.customers[index] for index in ids}, key=attrgetter("int")))
+    )

@@ -90,15 +90,6 @@ async def page_of_versions(
     return {"items": [shown(row) for row in on_it], "next_cursor": page.next_cursor(rows, last)}
 
 
-async def reached_customers(session: ReadSession, actor: Actor, permission: str, ids: set[UUID]) -> set[UUID]:
-    """Those of these customers whom the permission reaches."""
-    if not ids:
-        return set()
-    wanted = any_(literal(list(ids), ARRAY(UuidType)))
-    rows = await session.all(select(customer.c.id).where(customer.c.id == wanted, visible_to(actor, permission)))
-    return {row["id"] for row in rows}
-
-
 async def reached_by_identity(
     session: ReadSession, actor: Actor, permission: str, identities: set[Identity]
 ) -> dict[Identity, UUID]:

@@ -60,6 +60,10 @@ class Attachment(In):
     location: Location | None = None
 
 
+Participants = Annotated[list[Participant], Field(max_length=50)]
+Attachments = Annotated[list[Attachment], Field(max_length=50)]
+
+
 class InteractionIn(In):
     """One interaction with a customer."""
 
@@ -74,10 +78,11 @@ class InteractionIn(In):
     subject: Line | None = None
     minutes: Minutes | None = Field(default=None, description="what was said or written")
     matter: Matter | None = None
-    staff_ids: StaffIds = []
-    contacts: Annotated[list[Participant], Field(max_length=50)] = []
+    # Made anew: a list that stood here would be copied with every row of a batch, which takes as long as reading it.
+    staff_ids: StaffIds = Field(default_factory=list, json_schema_extra={"default": []})
+    contacts: Participants = Field(default_factory=list, json_schema_extra={"default": []})
     next_step: NextStep | None = None
-    attachments: Annotated[list[Attachment], Field(max_length=50)] = []
+    attachments: Attachments = Field(default_factory=list, json_schema_extra={"default": []})
 
 
 def _left_out(schema: dict[str, Any]) -> None:
@@ -101,9 +106,9 @@ class InteractionPatch(In):
     minutes: Minutes | None = None
     matter: Matter | None = None
     staff_ids: StaffIds = []
-    contacts: Annotated[list[Participant], Field(max_length=50)] = []
+    contacts: Participants = []
     next_step: NextStep | None = None
-    attachments: Annotated[list[Attachment], Field(max_length=50)] = []
+    attachments: Attachments = []
     reason: Line | None = Field(default=None, description="why it is corrected")
 
 

@@ -1,7 +1,7 @@
 """`python -m tests.bench`: measure, print the table, and write it where it belongs.
 
 --size 100k|1m    how much data (default 100k: 100,000 customers, 2 million purchases)
---only get,list   some of recalculate, simulate, sweep, get, list, search, purchase, import, start
+--only get,list   some of recalculate, simulate, sweep, get, list, search, purchase, batch, import, start
 --data DIR        where the generated data is kept between runs (default .data/bench-<size>)
 --write README.md put the table between the marks <!-- bench --> and <!-- /bench --> of this file
 """
@@ -17,12 +17,12 @@ import asyncpg
 from app.core import logging
 from app.core.embedded import EmbeddedPostgres
 from app.core.settings import get_settings
-from tests.bench import base, bulk, data, report, searches, serving, simulations, sweeps
+from tests.bench import base, batches, bulk, data, report, searches, serving, simulations, sweeps
 from tests.bench.data import SIZES, Size
 from tests.bench.processes import bare_server, generator, our_server
 from tests.bench.report import Result, say
 
-WORK = ("recalculate", "simulate", "sweep", "get", "list", "search", "purchase", "import", "start")
+WORK = ("recalculate", "simulate", "sweep", "get", "list", "search", "purchase", "batch", "import", "start")
 REQUESTS = {
     "get": serving.gets,
     "list": serving.lists,
@@ -114,7 +114,7 @@ async def _measure(url: str, size: Size, only: tuple[str, ...]) -> tuple[list[Re
             say("Sweeps")
             results += await sweeps.of_who_is_due(url, connection)
         await connection.execute("VACUUM ANALYZE")
-        if set(only) & {*REQUESTS, "import"}:
+        if set(only) & {*REQUESTS, "batch", "import"}:
             results += await _requests(url, connection, size, only)
         return results, version
     finally:
@@ -139,9 +139,12 @@ async def _requests(url: str, connection: Any, size: Size, only: tuple[str, ...]
             for name, measure in REQUESTS.items():
                 if name in only:
                     results += await measure(serving.Serving(ours, bare, load, token), connection)
+        admin = await serving.log_in(connection, SECRET, "admin")
+        if "batch" in only:
+            say("Interactions in bulk")
+            results += await batches.interactions(connection, ours, admin)
         if "import" in only:
             say("Import")
-            admin = await serving.log_in(connection, SECRET, "admin")
             results += await bulk.imports(url, connection, size, ours.url, admin)
     return results
 

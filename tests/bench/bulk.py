@@ -136,7 +136,7 @@ async def imports(url: str, connection: Any, size: Size, api: str, token: str) -
             await connection.execute("CHECKPOINT")
             await asyncio.sleep(1)
             idle = peak_memory(worker.pid)
-            seconds, upload = await _import(api, token, path, worker)
+            seconds, upload = await imported(api, token, path, worker, kind="purchases")
             peak = peak_memory(worker.pid)
     say(f"  import: {count:,} rows of {megabytes:.0f} MB in {seconds:.1f} s, {upload:.1f} s of it upload")
     note = f"upload to completed; {count:,} rows"
@@ -146,13 +146,15 @@ async def imports(url: str, connection: Any, size: Size, api: str, token: str) -
     ]
 
 
-async def _import(api: str, token: str, path: Path, worker: "subprocess.Popen[str]") -> tuple[float, float]:
+async def imported(
+    api: str, token: str, path: Path, worker: "subprocess.Popen[str]", *, kind: str
+) -> tuple[float, float]:
     """Seconds from sending the file until its import is completed, and of the upload alone."""
     started = time.perf_counter()
     async with httpx.AsyncClient(base_url=api, headers={"authorization": f"Bearer {token}"}, timeout=600) as client:
         with path.open("rb") as file:
             answer = await client.post(
-                "/v1/imports", data={"kind": "purchases"}, files={"file": (path.name, file, "text/csv")}
+                "/v1/imports", data={"kind": kind}, files={"file": (path.name, file, "application/octet-stream")}
             )
         answer.raise_for_status()
         upload = time.perf_counter() - started

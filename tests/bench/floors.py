@@ -13,6 +13,10 @@ it with the server's own settings: parallel if the planner likes. Its rows are s
 has to compute every one and to send none. It compares nothing with what stands, decides no class and writes nothing.
 `THREE_SUMS` is the least a GROUP BY can be: how many, how much, how late; the covering index makes it parallel.
 
+`INSERT` is one INSERT … SELECT FROM jsonb_to_recordset for as many interactions as a batch has, into the same table
+with its indexes, each committed by itself, on one connection. It checks nothing, looks no customer up, finds no row
+that was there before, announces nothing and leaves no customer to be measured again.
+
 `COPY` is binary COPY into an unlogged table with the right types, and one INSERT … SELECT each into purchase and
 purchase_line as they stand, with what they hold and with all their indexes, in one transaction, without checks of
 foreign keys. It validates nothing, looks no reference up and finds no row that was there before.
@@ -239,3 +243,25 @@ async def copy(connection: Any, rows: list[tuple[Any, ...]]) -> float:
     seconds = time.perf_counter() - started
     await connection.execute("RESET session_replication_role; DROP TABLE bench_copy")
     return seconds
+
+
+_INSERT_INTERACTIONS = """
+INSERT INTO interaction (customer_id, reference, kind, direction, outcome, occurred_at, duration_seconds, subject,
+                         minutes, matter, written_by)
+SELECT customer_id, reference, kind, direction, outcome, occurred_at, duration_seconds, subject,
+       minutes, matter, 'bench'
+FROM jsonb_to_recordset($1::text::jsonb) AS given (
+    customer_id uuid, reference text, kind text, direction text, outcome text, occurred_at timestamptz,
+    duration_seconds integer, subject text, minutes text, matter text
+)
+"""
+
+
+async def interactions(connection: Any, batches: list[list[dict[str, Any]]]) -> float:
+    """Seconds to insert these batches, one after the other."""
+    bodies = [json.dumps(batch) for batch in batches]
+    await connection.execute(_INSERT_INTERACTIONS, bodies.pop())
+    started = time.perf_counter()
+    for body in bodies:
+        await connection.execute(_INSERT_INTERACTIONS, body)
+    return (time.perf_counter() - started) * len(batches) / len(bodies)
