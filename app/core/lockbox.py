@@ -4,6 +4,7 @@ Whoever gets hold of the database alone, or of a backup of it, has none of them.
 """
 
 import base64
+import hmac
 import os
 from functools import lru_cache
 
@@ -41,6 +42,16 @@ def open_(kept: str, *, purpose: str) -> str:
         return cipher.decrypt(content[:_NONCE], content[_NONCE:], purpose.encode()).decode()
     except (InvalidTag, ValueError) as error:
         raise Unreadable from error
+
+
+def mark(value: str, *, purpose: str) -> str:
+    """By which the value is known again, and by nobody without the key."""
+    return hmac.new(_marking(local.secret_key(get_settings())), f"{purpose}\0{value}".encode(), "sha256").hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _marking(secret_key: str) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"strata.lockbox.mark").derive(secret_key.encode())
 
 
 @lru_cache(maxsize=4)

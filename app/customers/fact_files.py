@@ -157,9 +157,7 @@ async def _merge(kind: FactFile, session: WriteSession, batch: Batch) -> Merged:
     s, staged = kind.staging.c, _staged(kind, batch)
     wanted = {row[0] for row in await session.all(select(s.customer_ref).distinct().where(staged))}
     options = batch.options
-    settled = await references.settle(
-        session, batch.actor, kind.permission, wanted, create=options.create_customers, dry_run=batch.dry_run
-    )
+    settled = await references.settle(session, batch, kind.permission, wanted)
     merged = Merged(customers_created=settled.created)
     if settled.unknown:
         refused = await session.all(

@@ -15,6 +15,7 @@ from app.customers.document import visible_to
 from app.customers.events import CustomersCreated
 from app.customers.models import customer, customer_identity
 from app.identity.actor import Actor, Scope
+from app.imports.kinds import Batch
 
 EXTERNAL = "external"
 
@@ -87,15 +88,16 @@ class Settled:
     created: int
 
 
-async def settle(
-    session: WriteSession, actor: Actor, permission: str, wanted: set[str], *, create: bool, dry_run: bool
-) -> Settled:
+async def settle(session: WriteSession, batch: Batch, permission: str, wanted: set[str]) -> Settled:
     """Find the customers of these references, create those that are missing when asked, and hold them.
 
-    A dry run creates and holds nobody, and gives an id to whoever would be created.
+    A dry run creates and holds nobody, and gives an id to whoever would be created. Whoever was erased since the file
+    was sent is unknown, and is not created again.
     """
-    found = await find_by_reference(session, actor, permission, list(wanted))
-    missing = wanted - {each.reference for each in found}
+    actor, create, dry_run = batch.actor, batch.options.create_customers, batch.dry_run
+    remembered = batch.remembered(wanted)
+    found = await find_by_reference(session, actor, permission, list(remembered))
+    missing = remembered - {each.reference for each in found}
     created = 0
     if missing and create and dry_run:
         found += [Referenced(reference, uuid4(), reachable=True) for reference in missing]

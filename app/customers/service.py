@@ -21,8 +21,10 @@ from app.customers.events import CustomerChanged, CustomerCreated, CustomerDelet
 from app.customers.hands import HANDS, note_hands
 from app.customers.models import GONE_WHEN_ERASED, OF_A_CUSTOMER, PERSONAL, customer, customer_identity, customer_merge
 from app.customers.queries import before_deletion, merged_into
+from app.customers.references import EXTERNAL
 from app.customers.schemas import BatchCustomer, CustomerIn, CustomerPatch, IdentityIn
 from app.identity.actor import Actor
+from app.imports import forgetting
 
 WRITE = "customers:write"
 DELETE = "customers:delete"
@@ -134,6 +136,7 @@ async def erase(session: WriteSession, actor: Actor, customer_id: UUID) -> list[
     it and does the same. Raises `NotFound` out of the actor's reach.
     """
     await locked(session, actor, customer_id, ERASE)
+    await forgetting.forget(session, await _references(session, customer_id))
     merged = await session.all(merged_into(customer_id))
     for table in GONE_WHEN_ERASED:
         await session.execute(delete(table).where(table.c.customer_id == customer_id))
@@ -154,6 +157,12 @@ async def erase(session: WriteSession, actor: Actor, customer_id: UUID) -> list[
         audit.record(session, actor, "customer.erased", "customer", gone)
         await publish(session, CustomerErased(gone))
     return everybody
+
+
+async def _references(session: WriteSession, customer_id: UUID) -> list[str]:
+    i = customer_identity.c
+    rows = await session.all(select(i.value).where(i.customer_id == customer_id, i.kind == EXTERNAL))
+    return [row["value"] for row in rows]
 
 
 async def upsert_batch(session: WriteSession, actor: Actor, bodies: Sequence[BatchCustomer]) -> list[dict[str, Any]]:

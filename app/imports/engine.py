@@ -25,6 +25,10 @@ ATTEMPTS = 3  # of a batch that met somebody else's locks
 _SLICE = 256 * 1024
 
 
+class _SomebodyErased(Exception):
+    """Somebody was erased while a batch was merged that may name them: it is merged once more, without."""
+
+
 async def run_import(context: JobContext, run: Run) -> None:
     """Take the import to its end, whichever it is. Raises `Interrupted` when the worker stops."""
     try:
@@ -115,24 +119,35 @@ async def _merge(context: JobContext, run: Run) -> None:
 
 
 async def _merge_batch(run: Run, first: int, end: int) -> None:
-    plan = run.plan
-    batch = Batch(run.id, run.number, first, end, plan.layout, plan.options, run.actor, run.dry_run)
-    for attempt in range(ATTEMPTS):
+    attempt = 0
+    while True:
         try:
             async with run.database.transaction(correlation_id=run.correlation_id) as session:
-                merged = await run.kind.merge(session, batch)
-                await _count(run, session, merged)
-                await run.reject(session, merged.rejections)
+                await _merge_within(session, run, first, end)
             return
+        except _SomebodyErased:
+            continue
         except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
-            if attempt == ATTEMPTS - 1:
+            attempt += 1
+            if attempt == ATTEMPTS:
                 raise
 
 
-async def _count(run: Run, session: WriteSession, merged: Merged) -> None:
+async def _merge_within(session: WriteSession, run: Run, first: int, end: int) -> None:
+    plan, forgotten = run.plan, await run.forgotten(session)
+    batch = Batch(run.id, run.number, first, end, plan.layout, plan.options, run.actor, run.dry_run, forgotten)
+    merged = await run.kind.merge(session, batch)
+    # The checkpoint holds the import: whoever is erased from here on finds what was merged, and erases it.
+    if await _count(run, session, merged) != forgotten:
+        raise _SomebodyErased
+    await run.reject(session, merged.rejections)
+
+
+async def _count(run: Run, session: WriteSession, merged: Merged) -> frozenset[str]:
+    """Write down what was merged; who is forgotten by now."""
     i = imports.c
     done = merged.accepted + len(merged.rejections)
-    await run.checkpoint(
+    row = await run.checkpoint(
         session,
         staged=i.staged - done,
         accepted=i.accepted + merged.accepted,
@@ -140,6 +155,7 @@ async def _count(run: Run, session: WriteSession, merged: Merged) -> None:
         customers_created=i.customers_created + merged.customers_created,
         changed=i.changed + merged.changed,
     )
+    return frozenset(row["forgotten"])
 
 
 def _batches(rows: int) -> Iterator[tuple[int, int]]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Table
 
+from app.core import lockbox
 from app.core.db import WriteSession
 from app.identity.actor import Actor
 
@@ -85,6 +86,13 @@ class Batch:
     options: Options
     actor: Actor
     dry_run: bool
+    forgotten: frozenset[str]
+
+    def remembered(self, references: set[str]) -> set[str]:
+        """Those whose customers were not erased since the file was sent."""
+        if not self.forgotten:
+            return references
+        return {each for each in references if mark_of(self.import_id, each) not in self.forgotten}
 
 
 @dataclass(slots=True)
@@ -108,7 +116,10 @@ class ImportKind(Protocol):
 
     @property
     def staging(self) -> Table:
-        """An unlogged table: STAGED_BY, then the kind's own columns; an index on (import_number, bucket)."""
+        """An unlogged table: STAGED_BY, then `customer_ref` and the kind's own columns, in any order.
+
+        An index on (import_number, bucket).
+        """
         ...
 
     def check(self, options: Options) -> None:
@@ -150,6 +161,11 @@ def known() -> list[str]:
 def find(name: str) -> ImportKind | None:
     """The kind of this name."""
     return _kinds.get(name)
+
+
+def mark_of(import_id: UUID, reference: str) -> str:
+    """What an import keeps of a reference that it is not to merge any more."""
+    return lockbox.mark(reference, purpose=f"import {import_id}")
 
 
 def bucket_of(key: str) -> int:

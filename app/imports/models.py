@@ -15,7 +15,7 @@ from sqlalchemy import (
     func,
 )
 from sqlalchemy import Uuid as UuidType
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from app.core import work
 from app.core.db import metadata
@@ -46,6 +46,13 @@ imports = Table(
     Column("total", BigInteger, comment="rows of the file, once it was read to its end"),
     Column("customers_created", BigInteger, nullable=False, server_default="0"),
     Column("changed", BigInteger, nullable=False, server_default="0", comment="records made or altered"),
+    Column(
+        "forgotten",
+        ARRAY(Text),
+        nullable=False,
+        server_default="{}",
+        comment="marks of references whose customers were erased meanwhile: their rows are not merged",
+    ),
     *work.columns(),
     CheckConstraint("phase IN ('reading', 'merging')", name="phase"),
     Index("ix_import_requested_by", "requested_by", "id"),

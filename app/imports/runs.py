@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from app.core import audit, work
 from app.core.db import Database, Record, WriteSession
@@ -66,11 +66,16 @@ class Run:
             correlation_id,
         )
 
-    async def checkpoint(self, session: WriteSession, **values: Any) -> None:
+    async def checkpoint(self, session: WriteSession, **values: Any) -> Record:
         """Write down how far the import is, in the transaction that brought it there. Raises `Cancelled`."""
-        await work.keep(session, imports, self.id, imports.c.run == self.run, **values)
+        row = await work.keep(session, imports, self.id, imports.c.run == self.run, **values)
         if self.job_id is not None:
             await progressed(session, self.job_id)
+        return row
+
+    async def forgotten(self, session: WriteSession) -> frozenset[str]:
+        """The marks of those whose rows are not merged (see `forgetting`)."""
+        return frozenset(await session.scalar(select(imports.c.forgotten).where(imports.c.id == self.id)))
 
     async def reject(self, session: WriteSession, rejections: list[Rejection]) -> None:
         """Keep bad rows for the caller to see; after the checkpoint, since who has taken over has kept them, too."""
@@ -127,6 +132,7 @@ async def clean(session: WriteSession, import_id: UUID) -> None:
     if row is None:
         return
     await storage.forget(session, import_id)
+    await session.execute(update(imports).where(imports.c.id == import_id).values(forgotten=[]))
     if (kind := kinds.find(row["kind"])) is not None:
         await session.execute(delete(kind.staging).where(kind.staging.c.import_number == row["number"]))
 

@@ -43,7 +43,7 @@ async def _customers(session: WriteSession, batch: Batch, merged: Merged) -> dic
     """The customer of each reference in the batch; rows of the others are refused."""
     wanted = {row[0] for row in await session.all(_statement(merging_sql.REFERENCES), _range(batch))}
     create = batch.options.create_customers
-    settled = await references.settle(session, batch.actor, WRITE, wanted, create=create, dry_run=batch.dry_run)
+    settled = await references.settle(session, batch, WRITE, wanted)
     merged.customers_created = settled.created
     if settled.unknown:
         unknown = {**_range(batch), "unknown": list(settled.unknown)}

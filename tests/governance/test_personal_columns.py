@@ -1,5 +1,7 @@
 """Every column of every table that could hold something personal says whether it does."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY, CIDR, INET, JSON, JSONB
@@ -41,7 +43,7 @@ PLAIN = {
     "external_account": "issuer",
     "external_session": "key",
     "idempotency_key": "principal key path fingerprint headers",
-    "import": "kind plan actor phase status error",
+    "import": "kind plan actor phase status error forgotten",
     "import_error": "field reason",
     "job": "name payload status error correlation_id",
     "login_attempt": "subject",
@@ -108,10 +110,10 @@ def test_tables_that_are_known_are_there() -> None:
 
 
 def test_a_column_of_which_nothing_is_said_is_found() -> None:
-    kinds = {"text": Text, "several": ARRAY(Text), "document": JSONB, "plain": JSON, "bytes": LargeBinary, "from": INET}
+    kinds: dict[str, Any] = dict(zip("abcdef", (Text, ARRAY(Text), JSONB, JSON, LargeBinary, INET), strict=True))
     told = Column("told", Text, info={"personal": "note"})
     secret = Column("hash", Text, info={"secret": True})
-    columns = [Column(name, kind) for name, kind in kinds.items()]
+    columns: list[Column[Any]] = [Column(name, kind) for name, kind in kinds.items()]
     table = Table("session", MetaData(), told, secret, Column("number", Integer), *columns)
     assert undecided(table) == {*kinds}
 
