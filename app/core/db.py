@@ -149,6 +149,20 @@ class ReadSession:
         return None if row is None else row[0]
 
 
+class Snapshot:
+    """Reads all of one instant, however long it takes, a block of rows at a time; holds a connection meanwhile."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def blocks(self, statement: Statement, size: int) -> AsyncIterator[list[Record]]:
+        """The rows, so many of them at a time."""
+        text, values = compile_statement(statement)
+        cursor = await self._connection.cursor(text, *values)
+        while rows := await cursor.fetch(size):
+            yield rows
+
+
 class WriteSession(ReadSession):
     """One transaction, committed only by `Database.transaction` and the HTTP edge.
 
@@ -296,6 +310,15 @@ class Database:
     def reading(self) -> ReadSession:
         """A session whose statements run alone."""
         return ReadSession(self)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        """The database as it is now, for the length of the block."""
+        async with (
+            self.connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield Snapshot(connection)
 
     @asynccontextmanager
     async def transaction(

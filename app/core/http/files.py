@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 
-from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 
@@ -28,12 +27,12 @@ def ndjson_file(name: str, rows: AsyncIterator[str]) -> NdjsonResponse:
     return NdjsonResponse(rows, headers={"content-disposition": f'attachment; filename="{name}.ndjson"'})
 
 
-class ZipResponse(Response):
-    """Several files in one."""
+class ZipResponse(StreamingResponse):
+    """Several files in one, sent piece by piece."""
 
     media_type = "application/zip"
 
 
-def zip_file(name: str, content: bytes) -> ZipResponse:
+def zip_file(name: str, content: AsyncIterator[bytes]) -> ZipResponse:
     """An archive to be kept under this name."""
     return ZipResponse(content, headers={"content-disposition": f'attachment; filename="{name}.zip"'})
