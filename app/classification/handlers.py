@@ -51,7 +51,7 @@ from app.customers.events import (
 )
 from app.customers.merging.queries import stands_for
 from app.customers.summaries import Summary
-from app.feedback.events import FeedbackImported, FeedbackReceived
+from app.feedback.events import FeedbackImported, FeedbackReceived, SurveyAnswered
 from app.feedback.summary import SUMMARY as FEEDBACK
 from app.imports.events import ImportCompleted
 from app.interactions.events import (
@@ -62,6 +62,8 @@ from app.interactions.events import (
 )
 from app.interactions.summary import SUMMARY as INTERACTIONS
 from app.purchases.events import PurchaseDeleted, PurchaseRecorded, PurchasesImported
+
+_SUMMED_UP = {"csat", "nps"}
 
 
 async def on_purchase(session: WriteSession, event: PurchaseRecorded) -> dict[str, Any]:
@@ -101,10 +103,21 @@ async def on_correction(session: WriteSession, event: InteractionCorrected) -> d
 
 
 async def on_feedback(session: WriteSession, event: FeedbackReceived) -> dict[str, Any] | None:
-    """Sum up what the customer said, in the transaction of this; what is not summed up changes nothing."""
-    if event.measure not in ("csat", "nps") and event.kind != "complaint":
+    """Sum up what the customer said, in the transaction of this; what is not summed up changes nothing.
+
+    The answers of a survey are summed up together, when it is told that all were given.
+    """
+    if event.response_id is not None or (event.measure not in _SUMMED_UP and event.kind != "complaint"):
         return None
     late = _is_late(event.occurred_at, clock.business_now())
+    return await _summed(session, event.customer_id, FEEDBACK, is_correction=late)
+
+
+async def on_survey(session: WriteSession, event: SurveyAnswered) -> dict[str, Any] | None:
+    """Sum up the answers of a filled-in survey, all at once."""
+    if not _SUMMED_UP & set(event.measures):
+        return None
+    late = _is_late(event.answered_at, clock.business_now())
     return await _summed(session, event.customer_id, FEEDBACK, is_correction=late)
 
 
@@ -233,6 +246,7 @@ HANDLERS: dict[type[Any], Any] = {
     InteractionRecorded: on_interaction,
     InteractionCorrected: on_correction,
     FeedbackReceived: on_feedback,
+    SurveyAnswered: on_survey,
     CustomerCreated: on_creation,
     CustomerChanged: on_change,
     CustomersChanged: on_bulk_change,

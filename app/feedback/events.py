@@ -10,7 +10,10 @@ from pydantic import Field
 
 @dataclass(frozen=True, slots=True)
 class FeedbackReceived:
-    """A customer said something: an answer, a suggestion, a review or a complaint."""
+    """A customer said something: an answer, a suggestion, a review or a complaint.
+
+    An answer to a survey names the filled-in one; `survey.answered` follows when all its answers are told.
+    """
 
     name: ClassVar[str] = "feedback.received"
     stored: ClassVar[bool] = True
@@ -23,6 +26,7 @@ class FeedbackReceived:
     channel: Annotated[str, Field(examples=["phone"])]
     topic: Annotated[str | None, Field(examples=["delivery"])]
     occurred_at: datetime
+    response_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class SurveyPublished:
 
 @dataclass(frozen=True, slots=True)
 class SurveyAnswered:
-    """A customer filled in a survey; each answer was announced as feedback, too."""
+    """A customer filled in a survey; each answer was announced as feedback, too. `measures` are those of its scores."""
 
     name: ClassVar[str] = "survey.answered"
     stored: ClassVar[bool] = True
@@ -89,3 +93,4 @@ class SurveyAnswered:
     version: int
     channel: Annotated[str, Field(examples=["link"])]
     answered_at: datetime
+    measures: Annotated[list[str], Field(examples=[["csat", "nps"]])]

@@ -10,16 +10,16 @@ from app.core import audit, clock
 from app.core.db import Record, WriteSession
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.events import publish
+from app.customers.occurring import TOO_LATE, is_too_late
 from app.customers.queries import held
 from app.feedback.events import ComplaintReceived, FeedbackReceived, ScoredLow
 from app.feedback.models import PERSONAL, feedback
-from app.feedback.rules import is_low, is_too_late
+from app.feedback.rules import is_low
 from app.feedback.schemas.facts import FeedbackIn
 from app.identity.actor import Actor
 from app.identity.scopes import scope_params
 
 WRITE = "feedback:write"
-TOO_LATE = "this lies more than a day in the future"
 
 
 class ReferenceTaken(Conflict):
@@ -63,9 +63,10 @@ async def write(session: WriteSession, customer_id: UUID, values: dict[str, Any]
 
 
 async def _announce(session: WriteSession, row: Record) -> None:
-    ids = (row["customer_id"], row["id"])
+    ids, response_id = (row["customer_id"], row["id"]), row["response_id"]
     where_and_when = (row["channel"], row["topic"], row["occurred_at"])
-    await publish(session, FeedbackReceived(*ids, row["kind"], row["measure"], row["score"], *where_and_when))
+    said = (row["kind"], row["measure"], row["score"])
+    await publish(session, FeedbackReceived(*ids, *said, *where_and_when, response_id))
     if row["kind"] == "complaint":
         await publish(session, ComplaintReceived(*ids, *where_and_when))
     if is_low(row["measure"], row["kind"], row["score"]):

@@ -11,11 +11,11 @@ from app.core.bounds import Key
 from app.core.db import WriteSession
 from app.core.events import publish
 from app.customers.fact_files import FactFile, FactRow, Refusal, said_by
+from app.customers.occurring import TOO_LATE, is_too_late
 from app.feedback.events import ComplaintReceived, FeedbackImported, ScoredLow
-from app.feedback.facts import TOO_LATE, WRITE
+from app.feedback.facts import WRITE
 from app.feedback.models import feedback
 from app.feedback.queries import scored_low
-from app.feedback.rules import is_too_late
 from app.feedback.schemas.facts import FeedbackKind, Measure, Score, wrong_score
 from app.feedback.schemas.surveys import AnswerText
 from app.feedback.staging import feedback_import_row

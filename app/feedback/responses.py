@@ -13,11 +13,12 @@ from app.core.db import WriteSession
 from app.core.errors import FieldError, Invalid
 from app.core.events import publish
 from app.core.http.problems import pointer_of
+from app.customers.occurring import TOO_LATE, is_too_late
 from app.feedback import surveys
 from app.feedback.events import SurveyAnswered
-from app.feedback.facts import TOO_LATE, hold, write
+from app.feedback.facts import hold, write
 from app.feedback.models import survey_response
-from app.feedback.rules import MAX_TEXT, SCALES, Fault, faults, is_empty, is_too_late
+from app.feedback.rules import MAX_TEXT, SCALES, Fault, faults, is_empty
 from app.feedback.schemas.surveys import SurveyDocument, SurveyQuestion, SurveyResponseIn
 from app.identity.actor import Actor
 
@@ -95,7 +96,10 @@ async def keep(
         where = {"response_id": response["id"], "question": question.key}
         await write(session, customer_id, {"kind": "answer", "measure": measure, column: value, **about, **where})
         said[question.key] = value
-    await publish(session, SurveyAnswered(customer_id, response["id"], survey_id, number, channel, answered_at))
+    measures = sorted({str(question.kind) for question in document.questions if question.key in said} & {*SCALES})
+    await publish(
+        session, SurveyAnswered(customer_id, response["id"], survey_id, number, channel, answered_at, measures)
+    )
     return {**dict(response), "answers": said}
 
 

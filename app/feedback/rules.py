@@ -1,10 +1,8 @@
 """What scores mean and what may be answered: pure decisions."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-FUTURE_TOLERANCE = timedelta(days=1)
 MAX_TEXT = 4000
 
 SCALES: dict[str, range] = {"csat": range(1, 6), "nps": range(11), "ces": range(1, 8)}
@@ -37,11 +35,6 @@ def is_low(measure: str | None, kind: str, score: int | None) -> bool:
     if measure is not None:
         return score <= LOW[measure]
     return kind == "review" and score <= LOW_STARS
-
-
-def is_too_late(occurred_at: datetime, now: datetime) -> bool:
-    """Whether it has not happened yet, however wrong a clock may go."""
-    return occurred_at > now + FUTURE_TOLERANCE
 
 
 def faults(questions: Sequence[Question], answers: Mapping[str, Any]) -> Iterable[tuple[str, Fault]]:

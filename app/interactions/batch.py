@@ -37,15 +37,15 @@ from app.core.settings import get_settings
 from app.customers.contacts import normal_identity
 from app.customers.document import visible_to
 from app.customers.models import customer
+from app.customers.occurring import TOO_LATE, is_too_late
 from app.customers.queries import keep_all
 from app.identity.actor import SYSTEM, Actor, Scope
 from app.identity.scopes import scope_params
 from app.interactions.events import InteractionRecorded, InteractionsRecorded
 from app.interactions.models import interaction
 from app.interactions.queries import Identity, known_staff, reached_by_identity
-from app.interactions.rules import is_too_late
 from app.interactions.schemas import InteractionRow
-from app.interactions.service import TOO_LATE, UNKNOWN_STAFF, WRITE
+from app.interactions.service import UNKNOWN_STAFF, WRITE
 
 MAX_ERRORS = 10
 UNKNOWN_CUSTOMER = "there is no such customer among those you may write about"

@@ -10,11 +10,11 @@ from app.core.bounds import Day, Key, Line
 from app.core.db import WriteSession
 from app.core.events import publish
 from app.customers.fact_files import FactFile, FactRow, Refusal, said_by
+from app.customers.occurring import TOO_LATE, is_too_late
 from app.interactions.events import InteractionsRecorded
 from app.interactions.models import interaction
-from app.interactions.rules import is_too_late
 from app.interactions.schemas import Direction, Duration, InteractionKind, Matter, Minutes
-from app.interactions.service import TOO_LATE, WRITE
+from app.interactions.service import WRITE
 from app.interactions.staging import interaction_import_row
 
 

@@ -12,17 +12,16 @@ from app.core.db import Record, WriteSession
 from app.core.errors import Conflict, FieldError, Invalid, NotFound
 from app.core.events import publish
 from app.core.http.etag import check_version
+from app.customers.occurring import TOO_LATE, is_too_late
 from app.customers.queries import held
 from app.identity.actor import Actor
 from app.identity.scopes import scope_params
 from app.interactions.events import InteractionCorrected, InteractionRecorded
 from app.interactions.models import PERSONAL, interaction, interaction_version
 from app.interactions.queries import known_staff, shown
-from app.interactions.rules import is_too_late
 from app.interactions.schemas import InteractionIn, InteractionPatch
 
 WRITE = "interactions:write"
-TOO_LATE = "this lies more than a day in the future"
 UNKNOWN_STAFF = "there is no such user"
 
 

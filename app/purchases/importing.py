@@ -20,10 +20,11 @@ from app.core.bounds import EARLIEST, MAX_AMOUNT, plain_decimal
 from app.core.db import WriteSession
 from app.core.errors import Invalid
 from app.core.settings import get_settings
+from app.customers.occurring import FUTURE_TOLERANCE
 from app.imports.kinds import Batch, ImportColumn, Layout, Merged, Options, RowCompiler, RowError, bucket_of
 from app.purchases import merging
 from app.purchases.currencies import CODES
-from app.purchases.money import FUTURE_TOLERANCE, PLACES
+from app.purchases.money import PLACES
 from app.purchases.staging import purchase_import_row
 
 REMEMBERED = 50_000  # values of a column; one with more different values is remembered in turns

@@ -1,13 +1,12 @@
 """Money rules of purchases: ranges, rounding, conversion. Pure."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from app.core.bounds import plain_decimal
 
 PLACES = Decimal("0.0001")
-FUTURE_TOLERANCE = timedelta(days=1)
 RATE_DAYS = 7
 """A day without a rate of its own takes the latest of its last seven days: exchanges close on weekends."""
 
@@ -19,11 +18,6 @@ def in_base_currency(amount: Decimal, rate: Decimal, kind: str) -> Decimal:
     """
     value = (amount * rate).quantize(PLACES, ROUND_HALF_EVEN)
     return -max(value, PLACES) if kind == "refund" else value
-
-
-def is_too_late(occurred_at: datetime, now: datetime) -> bool:
-    """True for what lies more than a day ahead: clocks differ by hours, not by days."""
-    return occurred_at > now + FUTURE_TOLERANCE
 
 
 def content_hash(*parts: Decimal | datetime | str | None) -> int:

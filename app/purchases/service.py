@@ -17,13 +17,14 @@ from app.core.db import Prepared, ReadSession, Record, WriteSession
 from app.core.errors import Conflict, Invalid, NotFound
 from app.core.events import publish
 from app.core.settings import get_settings
+from app.customers.occurring import TOO_LATE, is_too_late
 from app.customers.queries import held
 from app.identity.actor import Actor, Scope
 from app.identity.scopes import scope_params
 from app.purchases.currencies import CODES
 from app.purchases.events import PurchaseDeleted, PurchaseRecorded
 from app.purchases.models import exchange_rate, purchase, purchase_line
-from app.purchases.money import RATE_DAYS, content_hash, in_base_currency, is_too_late
+from app.purchases.money import RATE_DAYS, content_hash, in_base_currency
 from app.purchases.schemas import ExchangeRate, LineIn, PurchaseIn
 
 WRITE = "purchases:write"
@@ -72,7 +73,7 @@ async def record(session: WriteSession, actor: Actor, customer_id: UUID, body: P
 
 def _check(body: PurchaseIn) -> None:
     if is_too_late(body.occurred_at, clock.business_now()):
-        raise Invalid.at("/body/occurred_at", "this lies more than a day in the future")
+        raise Invalid.at("/body/occurred_at", TOO_LATE)
     if body.kind == "refund" and not body.amount:
         raise Invalid.at("/body/amount", "a refund of nothing is no refund")
     _check_currency(body.currency or get_settings().currency, "/body/currency")

@@ -77,6 +77,36 @@ async def test_classes_follow_a_complaint_at_once_and_its_window_on_the_day(
     assert (await recalculate(admin, run_jobs))["changed"] == 0
 
 
+MOOD = {
+    "kind": "rules",
+    "rules": [
+        {"class": "upset", "when": {"metric": "nps_score", "op": "lte", "value": "6"}},
+        {"class": "pleased", "when": {"metric": "csat", "op": "gte", "value": "4"}},
+    ],
+    "default": "unheard",
+}
+
+
+async def test_all_scores_of_a_filled_in_survey_are_one_reason_to_decide_again(
+    admin: httpx.AsyncClient, database: Database
+) -> None:
+    await published_besides(database, mood=MOOD)
+    customer = await new_customer(admin, "answering")
+    survey_id = await published(admin)
+    revision = "SELECT revision FROM customer_metrics WHERE customer_id = $1"
+    async with database.connection() as connection:
+        before = await connection.fetchval(revision, customer)
+    for answers in ({"delivery": 5, "recommend": 0, "effort": 1}, {"delivery": 1, "effort": 7}):
+        body = {"customer_id": customer, "channel": "phone", "answers": answers}
+        assert (await admin.post(f"/v1/surveys/{survey_id}/responses", json=body)).status_code == 201
+        async with database.connection() as connection:
+            after = await connection.fetchval(revision, customer)
+        assert (after - before, await measured(admin, customer)) == (1, (str(answers["delivery"]), "0", "0"))
+        before = after
+    history = (await admin.get(f"/v1/customers/{customer}/classes/mood/history")).json()["items"]
+    assert [each["to_class"] for each in history] == ["upset", "unheard"], "not pleased for a moment in between"
+
+
 async def test_a_purchase_leaves_what_feedback_comes_to(admin: httpx.AsyncClient) -> None:
     customer = await new_customer(admin, "both")
     await scored(admin, customer, "nps", 9, occurred_at=ago(1))
