@@ -105,6 +105,14 @@ class Service:
             await connection.execute("INSERT INTO user_role (user_id, role_id) VALUES ($1, $2)", user_id, role)
         return user_id, await self.token(name)
 
+    async def colleague(self, role: str, *, unit_id: UUID | None = None) -> tuple[UUID, str]:
+        """A user with a role that is there already, such as a preset one: its id and name."""
+        user_id, _ = await self.user({}, unit_id=unit_id)
+        await self.fetch(
+            "UPDATE user_role SET role_id = r.id FROM role r WHERE user_id = $1 AND r.key = $2", user_id, role
+        )
+        return user_id, await self.value("SELECT username FROM user_account WHERE id = $1", user_id)
+
     async def token(self, username: str, lifetime: timedelta = timedelta(minutes=15)) -> str:
         """An access token of a new session."""
         async with self.database.connection() as connection:

@@ -1,14 +1,18 @@
 """The service does what its API document says: schemathesis makes requests from it, right ones and wrong ones.
 
-Over a real server, as the administrator; the requests that nobody would think of are in test_hostile.
+Over a real server, as the administrator and as every preset role; the requests that nobody would think of are in
+test_hostile.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 import schemathesis
@@ -20,6 +24,8 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import unsupported_method
 
 from app.core.http.docs import document
+from app.identity import tokens
+from app.identity.presets import PRESET_ROLES
 from app.main import create_app
 from tests.conftest import ADMIN_PASSWORD, SECRET
 from tests.service import listening, sync_database
@@ -49,6 +55,35 @@ class Server:
     url: str
     key: str
     ids: dict[str, str]
+    database: str
+
+    def token(self, role: str) -> str:
+        """An access token of somebody with the role, of its own, since logging out ends it.
+
+        Every customer is in that one's hands, so that its requests lead somewhere.
+        """
+        return asyncio.run(self._token(role))
+
+    async def _token(self, role: str) -> str:
+        connection = await asyncpg.connect(self.database)
+        try:
+            user_id = await connection.fetchval(_COLLEAGUE, role)
+            await connection.execute(_IN_HANDS, user_id)
+            session_id = await connection.fetchval(_SESSION, user_id)
+        finally:
+            await connection.close()
+        return tokens.issue_access_token(SECRET, user_id=user_id, session_id=session_id, lifetime=timedelta(hours=1))
+
+
+_COLLEAGUE = """
+    WITH made AS (
+        INSERT INTO user_account (username, name, password_hash, unit_id)
+        SELECT 'x' || replace(uuidv7()::text, '-', ''), 'x', 'none', id FROM org_unit ORDER BY id LIMIT 1 RETURNING id
+    ), given AS (INSERT INTO user_role (user_id, role_id) SELECT made.id, role.id FROM made, role WHERE key = $1)
+    SELECT id FROM made
+"""
+_IN_HANDS = "UPDATE customer SET owner_id = $1, unit_id = (SELECT id FROM org_unit ORDER BY id LIMIT 1)"
+_SESSION = "INSERT INTO auth_session (user_id, expires_at) VALUES ($1, now() + interval '1 day') RETURNING id"
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +120,7 @@ def server() -> Iterator[Server]:
             ids["survey_id"] = client.post("/v1/surveys", json=survey).json()["id"]
             simulations = "/v1/schemes/lifecycle/versions/1/simulations"
             ids["simulation_id"] = client.post(simulations, json={}).json()["id"]
-        yield Server(address, made["key"], ids)
+        yield Server(address, made["key"], ids, url)
 
 
 _WEBHOOK = {"url": "https://hooks.example.com/strata", "types": ["*"]}
@@ -96,6 +131,18 @@ _CUSTOMER = {"name": "Blue Lantern", "phone": "+86 138 1234 1234", "identities":
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: str(mode.value))
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_the_service_does_what_its_document_says(server: Server, name: str, mode: GenerationMode) -> None:
+    _conforms(server, name, mode, server.key)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("role", [preset.key for preset in PRESET_ROLES])
+def test_the_service_does_what_its_document_says_for_every_role(server: Server, role: str, name: str) -> None:
+    for mode in GenerationMode:
+        _conforms(server, name, mode, server.token(role))
+
+
+def _conforms(server: Server, name: str, mode: GenerationMode, credential: str) -> None:
     method, path = OPERATIONS[name]
     operation = schema[path][method]
     # To another method, `search`, `batch`, `preview` and `merges` are ids, keys or tags, and bad ones: 422 or 404.
@@ -107,7 +154,7 @@ def test_the_service_does_what_its_document_says(server: Server, name: str, mode
     def validate(case: schemathesis.Case[Any]) -> None:
         if method == "GET":
             _lead_somewhere(case, server.ids)
-        headers = {"Authorization": f"Bearer {server.key}"}
+        headers = {"Authorization": f"Bearer {credential}"}
         case.call_and_validate(
             base_url=server.url, headers=headers, checks=CHECKED, excluded_checks=left_out, timeout=10
         )

@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -18,11 +19,15 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from app.core.http.middleware import MAX_HEADER_BYTES
 from app.core.settings import get_settings
 from app.identity import passwords
+from app.identity.actor import EVERYTHING
+from app.identity.presets import PRESET_ROLES
 from tests.document import OPERATIONS, Operation, form, path_of
 from tests.hostile_values import FORM_VALUES, HEADERS, TEXTS, VALUES, WHOLE_BODIES
 from tests.service import Answer, Service, service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+ROLES = [preset.key for preset in PRESET_ROLES if EVERYTHING not in preset.permissions]
+"""Those of whom not all is seen in what the administrator gets."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -82,13 +87,40 @@ def _given(example: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
     return {name: value for name, value in example.items() if value is not None or name == path[0]}
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def colleagues(target: Service) -> dict[str, tuple[UUID, str]]:
+    """Somebody of each preset role, all of one unit."""
+    return {preset.key: await target.colleague(preset.key) for preset in PRESET_ROLES}
+
+
+async def _path(target: Service, operation: Operation, user_id: UUID | None) -> str:
+    """The operation's path; every customer is in the user's hands."""
+    path = await path_of(target, operation)
+    if user_id is not None:
+        await target.fetch("UPDATE customer SET owner_id = $1, unit_id = $2", user_id, target.unit_id)
+    return path
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_hostile_parameters_get_an_answer(target: Service, name: str) -> None:
+    await _attack_parameters(target, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("role", ROLES)
+async def test_hostile_parameters_get_every_role_an_answer(
+    target: Service, colleagues: dict[str, tuple[UUID, str]], role: str, name: str
+) -> None:
+    await _attack_parameters(target, name, *colleagues[role])
+
+
+async def _attack_parameters(target: Service, name: str, user_id: UUID | None = None, username: str = "admin") -> None:
     operation = OPERATIONS[name]
     method = operation.method
-    token = await target.token("admin")  # its own: logging out ends it
+    token = await target.token(username)  # its own: logging out ends it
     body = operation.example if operation.media_type == "application/json" else None
-    path = await path_of(target, operation)
+    path = await _path(target, operation, user_id)
     for parameter in operation.path_names:
         for text in TEXTS:
             attacked = operation.at(**{**dict.fromkeys(operation.path_names, "abc"), parameter: text})
@@ -115,10 +147,23 @@ WITH_BODY = [operation.name for operation in OPERATIONS.values() if operation.me
 
 @pytest.mark.parametrize("name", WITH_BODY)
 async def test_hostile_bodies_get_an_answer(target: Service, name: str) -> None:
+    await _attack_bodies(target, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITH_BODY)
+@pytest.mark.parametrize("role", ROLES)
+async def test_hostile_bodies_get_every_role_an_answer(
+    target: Service, colleagues: dict[str, tuple[UUID, str]], role: str, name: str
+) -> None:
+    await _attack_bodies(target, name, *colleagues[role])
+
+
+async def _attack_bodies(target: Service, name: str, user_id: UUID | None = None, username: str = "admin") -> None:
     operation = OPERATIONS[name]
     method, kind, example = operation.method, str(operation.media_type), _all_fields(operation)
-    path = await path_of(target, operation)
-    token = await target.token("admin")
+    token = await target.token(username)
+    path = await _path(target, operation, user_id)
     if "multipart" in kind:
         for sent in _hostile_forms(example):
             _check(await target.send(method, path, token=token, **sent), sent)
@@ -128,7 +173,7 @@ async def test_hostile_bodies_get_an_answer(target: Service, name: str) -> None:
         answer = await target.send(method, path, token=token, content=content, headers=headers)
         _check(answer, (path, content))
         if answer.status == 404 and operation.path_names:
-            path = await path_of(target, operation)  # it was spoilt
+            path = await _path(target, operation, user_id)  # it was spoilt
 
 
 def _hostile_json(example: dict[str, Any]) -> Iterator[bytes]:

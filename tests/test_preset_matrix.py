@@ -93,12 +93,7 @@ async def presets() -> AsyncIterator[Presets]:
 async def _callers(world: World) -> AsyncIterator[Caller]:
     service = world.service
     for preset in PRESET_ROLES:
-        user_id, _ = await service.user({}, unit_id=world.units["east"])
-        await service.fetch("DELETE FROM user_role WHERE user_id = $1", user_id)
-        await service.fetch(
-            "INSERT INTO user_role (user_id, role_id) SELECT $1, id FROM role WHERE key = $2", user_id, preset.key
-        )
-        username = await service.value("SELECT username FROM user_account WHERE id = $1", user_id)
+        user_id, username = await service.colleague(preset.key, unit_id=world.units["east"])
         yield Caller(preset.key, "token", user_id, await service.token(username), preset.permissions)
         body = {
             "name": preset.key,
