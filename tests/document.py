@@ -148,7 +148,7 @@ PART_OF_A_CUSTOMER = {
 
 async def path_of(service: Service, operation: Operation) -> str:
     """The operation's path, each of its parameters naming something new."""
-    parts = PART_OF_A_CUSTOMER | {"delivery_id"}
+    parts = PART_OF_A_CUSTOMER | {"delivery_id", "invitation_id"}
     names = {name: await made(service, name) for name in operation.path_names if name not in parts}
     if operation.path.startswith("/v1/segments/"):
         names["key"] = await segment(service)
@@ -164,11 +164,18 @@ async def path_of(service: Service, operation: Operation) -> str:
         names["membership_id"] = await membership(service, f"SELECT '{names['user_id']}'::uuid")
     if "delivery_id" in operation.path_names:
         names["delivery_id"] = await delivery(service, names["webhook_id"])
-    if operation.name in ("record_survey_response", "invite_to_survey"):
-        await publish_survey(service, names["survey_id"])
+    names |= await _of_a_survey(service, operation, names)
     if "customer_id" in names:
         names |= await prepared(service, operation.name, names["customer_id"])
     return operation.at(**names)
+
+
+async def _of_a_survey(service: Service, operation: Operation, names: Mapping[str, str]) -> dict[str, str]:
+    if operation.name in ("record_survey_response", "invite_to_survey"):
+        await publish_survey(service, names["survey_id"])
+    if "invitation_id" in operation.path_names:
+        return {"invitation_id": str((await invitation(service, names["survey_id"]))["id"])}
+    return {}
 
 
 async def prepared(service: Service, operation: str, customer_id: str) -> dict[str, str]:
@@ -245,13 +252,19 @@ async def publish_survey(service: Service, survey_id: str) -> None:
 
 async def survey_link(service: Service) -> str:
     """The path of a link by which a customer can answer."""
-    survey_id = await made(service, "survey_id")
+    made_one = await invitation(service, await made(service, "survey_id"))
+    return "/v1/" + str(made_one["url"]).rpartition("/v1/")[2]
+
+
+async def invitation(service: Service, survey_id: str) -> dict[str, Any]:
+    """A new invitation of a new customer to the survey, which is published."""
     await publish_survey(service, survey_id)
     body = {**OPERATIONS["invite_to_survey"].example, "customer_ids": [await made(service, "customer_id")]}
     path = f"/v1/surveys/{survey_id}/invitations"
     answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
     assert answer.status == 201, answer.body
-    return "/v1/" + str(answer.json()["items"][0]["url"]).rpartition("/v1/")[2]
+    found: dict[str, Any] = answer.json()["items"][0]
+    return found
 
 
 async def second_version(service: Service, key: str) -> str:

@@ -22,7 +22,7 @@ from app.core import clock
 from app.core.db import Database, metadata
 from app.core.jobs import FINISHED, Worker
 from app.core.settings import get_settings
-from app.identity import tokens
+from app.identity import passwords, tokens
 from app.main import create_app
 from tests.conftest import SECRET, TEMPLATE, url_of
 
@@ -95,9 +95,10 @@ class Service:
         async with self.database.connection() as connection:
             user_id: UUID = await connection.fetchval(
                 "INSERT INTO user_account (username, name, password_hash, unit_id)"
-                " VALUES ($1, $1, 'none', $2) RETURNING id",
+                " VALUES ($1, $1, $3, $2) RETURNING id",
                 name,
                 unit_id or self.unit_id,
+                passwords.nobodys_hash(),
             )
             role = await connection.fetchval(
                 "INSERT INTO role (key, title, permissions) VALUES ($1, $1, $2) RETURNING id", name, permissions

@@ -24,7 +24,7 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import unsupported_method
 
 from app.core.http.docs import document
-from app.identity import tokens
+from app.identity import passwords, tokens
 from app.identity.presets import PRESET_ROLES
 from app.main import create_app
 from tests.conftest import ADMIN_PASSWORD, SECRET
@@ -67,7 +67,7 @@ class Server:
     async def _token(self, role: str) -> str:
         connection = await asyncpg.connect(self.database)
         try:
-            user_id = await connection.fetchval(_COLLEAGUE, role)
+            user_id = await connection.fetchval(_COLLEAGUE, role, passwords.nobodys_hash())
             await connection.execute(_IN_HANDS, user_id)
             session_id = await connection.fetchval(_SESSION, user_id)
         finally:
@@ -78,7 +78,7 @@ class Server:
 _COLLEAGUE = """
     WITH made AS (
         INSERT INTO user_account (username, name, password_hash, unit_id)
-        SELECT 'x' || replace(uuidv7()::text, '-', ''), 'x', 'none', id FROM org_unit ORDER BY id LIMIT 1 RETURNING id
+        SELECT 'x' || replace(uuidv7()::text, '-', ''), 'x', $2, id FROM org_unit ORDER BY id LIMIT 1 RETURNING id
     ), given AS (INSERT INTO user_role (user_id, role_id) SELECT made.id, role.id FROM made, role WHERE key = $1)
     SELECT id FROM made
 """

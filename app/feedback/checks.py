@@ -53,4 +53,11 @@ CHECKS = [
         .where(_i.response_id.is_not(None), ~_used)
         .order_by(_i.customer_id, _i.id),
     ),
+    Check(
+        "no invitation that was withdrawn is answered",
+        examined=select(func.count()).select_from(survey_invitation).where(_i.revoked_at.is_not(None)),
+        violations=select(_i.customer_id, _i.id, _i.response_id)
+        .where(_i.revoked_at.is_not(None), _i.response_id.is_not(None))
+        .order_by(_i.customer_id, _i.id),
+    ),
 ]

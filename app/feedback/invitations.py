@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core import audit, clock
 from app.core.db import ReadSession, Record, WriteSession
-from app.core.errors import Conflict, FieldError, Invalid, Problem, TooManyRequests
+from app.core.errors import Conflict, FieldError, Invalid, NotFound, Problem, TooManyRequests
 from app.core.http.paging import Page
 from app.customers.document import visible_to
 from app.customers.merging.queries import stands_for
@@ -26,6 +26,7 @@ from app.feedback.rules import Fault, faults
 from app.feedback.schemas.surveys import SurveyDocument
 from app.identity.actor import Actor
 
+UNKNOWN = "There is no such invitation among those of customers you may write about"
 UNKNOWN_CUSTOMER = "there is no such customer among those you may write about"
 _i = survey_invitation.c
 
@@ -39,6 +40,12 @@ class SurveyClosed(Problem):
     status = 410
     type = "survey-closed"
     title = "This survey is closed"
+
+
+class RevokedLink(Problem):
+    status = 410
+    type = "revoked-link"
+    title = "This link has been withdrawn"
 
 
 class TooManyAnswers(TooManyRequests):
@@ -125,11 +132,36 @@ async def page(session: ReadSession, actor: Actor, survey_id: UUID, page: Page) 
     return await page.latest_first(session, statement)
 
 
+async def revoke(session: WriteSession, actor: Actor, survey_id: UUID, invitation_id: UUID) -> None:
+    """The invitation's link no longer works; that there was one stays listed. Again, it changes nothing.
+
+    Raises `NotFound` for one of a customer out of reach, and `AnsweredAlready`.
+    """
+    about = (_i.survey_id == survey_id, _i.id == invitation_id)
+    customer_id = await session.scalar(select(_i.customer_id).where(*about))
+    if customer_id is None or not await hold_reached(session, actor, WRITE, [customer_id]):
+        raise NotFound(UNKNOWN)
+    # Whoever answers with the link at this moment holds the customer, too: one of both comes first.
+    this = (_i.customer_id == customer_id, *about)
+    row = await session.first(select(_i.response_id, _i.revoked_at).where(*this))
+    if row is None:
+        raise NotFound(UNKNOWN)
+    if row["response_id"] is not None:
+        raise AnsweredAlready
+    if row["revoked_at"] is None:
+        await session.execute(update(survey_invitation).where(*this).values(revoked_at=clock.now()))
+        after = {"survey_id": survey_id, "customer_id": customer_id}
+        audit.record(session, actor, "survey_invitation.revoked", "survey_invitation", invitation_id, after=after)
+
+
 # ---- answering -------------------------------------------------------------------------------------------------------
 
 
 async def opened(session: ReadSession, link: Link) -> Opened:
-    """What the link asks. Raises `BadLink` of a customer who is gone, `AnsweredAlready`, `SurveyClosed`."""
+    """What the link asks.
+
+    Raises `BadLink` of a customer who is gone, `AnsweredAlready`, `RevokedLink`, `SurveyClosed`.
+    """
     link = await _followed(session, link)
     row = await session.first(
         select(survey_invitation, survey.c.status, survey_version.c.document, customer.c.language)
@@ -145,6 +177,8 @@ async def opened(session: ReadSession, link: Link) -> Opened:
         raise BadLink
     if row["response_id"] is not None:
         raise AnsweredAlready
+    if row["revoked_at"] is not None:
+        raise RevokedLink
     if row["status"] != "open":
         raise SurveyClosed
     return Opened(row, SurveyDocument.model_validate(row["document"]), row["language"])

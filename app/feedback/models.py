@@ -61,6 +61,7 @@ survey_invitation = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("created_by", Text, nullable=False),
     Column("response_id", UuidType, comment="the answers; null until they are given"),
+    Column("revoked_at", DateTime(timezone=True), comment="since when its link no longer works"),
     Index("ix_survey_invitation_survey_id_id", "survey_id", "id"),
     comment="each has a link that is computed from it, and not kept",
 )

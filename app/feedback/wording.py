@@ -47,6 +47,7 @@ WORDS = {
         refusals={
             "bad-link": ("This link is not valid", "Please open the link exactly as it was sent to you."),
             "expired-link": ("This link has expired", "The time to answer is over."),
+            "revoked-link": ("This link has been withdrawn", "It takes no answers any more."),
             "answered-already": ("You have answered already", "Your answers have arrived; each link works once."),
             "survey-closed": ("This survey is closed", "It takes no more answers. Thank you for your interest."),
             "too-many-answers": ("Too many attempts", "Please wait a minute and try again."),
@@ -75,6 +76,7 @@ WORDS = {
         refusals={
             "bad-link": ("链接无效", "请完整打开发送给您的链接。"),
             "expired-link": ("链接已过期", "回答时间已结束。"),
+            "revoked-link": ("链接已撤回", "此链接不再接受回答。"),
             "answered-already": ("您已经回答过了", "我们已收到您的回答，每个链接只能使用一次。"),
             "survey-closed": ("调查已结束", "本调查不再接受回答，感谢您的关注。"),
             "too-many-answers": ("尝试次数过多", "请等一分钟后再试。"),

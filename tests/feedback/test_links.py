@@ -322,6 +322,61 @@ async def test_a_closed_survey_takes_no_answers_by_links(
         assert "This survey is closed" in answer.text
 
 
+async def test_a_link_that_was_withdrawn_takes_no_answers_and_the_others_do(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, invitation: dict[str, Any], database: Database
+) -> None:
+    path = f"/v1/surveys/{invitation['survey_id']}/invitations"
+    other = (await invited(admin, invitation["survey_id"], invitation["customer_id"]))[0]
+    for _ in range(2):
+        assert (await admin.delete(f"{path}/{invitation['id']}")).status_code == 204
+    for method, headers in (("GET", BROWSER), ("POST", FORM)):
+        for language, said in (("en", "This link has been withdrawn"), ("zh", "链接已撤回")):
+            headers = {**headers, "Accept-Language": language}
+            answer = await client.request(method, invitation["url"], headers=headers, content=ANSWERS)
+            assert (answer.status_code, said in answer.text) == (410, True)
+    assert (await client.get(invitation["url"])).json()["type"].endswith(":revoked-link")
+    listed = {each["id"]: each for each in (await admin.get(path)).json()["items"]}
+    assert listed[invitation["id"]]["revoked_at"] is not None
+    assert (listed[invitation["id"]]["response_id"], listed[other["id"]]["revoked_at"]) == (None, None)
+    assert (await client.post(other["url"], content=ANSWERS, headers=FORM)).status_code == 200
+    answered = await admin.delete(f"{path}/{other['id']}")
+    assert (answered.status_code, answered.json()["type"]) == (409, "urn:strata:problem:answered-already")
+    async with database.connection() as connection:
+        audited = await connection.fetch("SELECT * FROM audit_event WHERE action = 'survey_invitation.revoked'")
+    assert [each["resource_id"] for each in audited] == [invitation["id"]]
+    revoked = [finding async for finding in findings(database, CHECKS[-1:])]
+    assert [(each.examined, each.violations) for each in revoked] == [(1, 0)]
+
+
+async def test_an_answer_and_a_withdrawal_at_once_do_not_both_hold(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient
+) -> None:
+    survey_id = await published(admin)
+    made = await invited(admin, survey_id, *[(await create(admin))["id"] for _ in range(8)])
+    path = f"/v1/surveys/{survey_id}/invitations"
+    answers = await asyncio.gather(
+        *(client.post(each["url"], content=ANSWERS, headers=FORM) for each in made),
+        *(admin.delete(f"{path}/{each['id']}") for each in made),
+    )
+    both = list(zip(answers[:8], answers[8:], strict=True))
+    assert {(one.status_code, other.status_code) for one, other in both} <= {(200, 409), (410, 204)}
+
+
+async def test_only_invitations_of_customers_within_reach_are_withdrawn(
+    client: httpx.AsyncClient, admin: httpx.AsyncClient, make_user: MakeUser
+) -> None:
+    mine = await make_user({"feedback:write": "own"})
+    own = (await create(admin, owner_id=mine.headers["X-Test-User"]))["id"]
+    survey_id, elsewhere = await published(admin), await published(admin)
+    ours, others = await invited(admin, survey_id, own, (await create(admin))["id"])
+    path = f"/v1/surveys/{survey_id}/invitations"
+    assert (await mine.delete(f"{path}/{others['id']}")).status_code == 404
+    assert (await mine.delete(f"/v1/surveys/{elsewhere}/invitations/{ours['id']}")).status_code == 404
+    assert (await mine.delete(f"{path}/{uuid4()}")).status_code == 404
+    assert (await client.get(others["url"])).status_code == (await client.get(ours["url"])).status_code == 200
+    assert (await mine.delete(f"{path}/{ours['id']}")).status_code == 204
+
+
 async def test_a_link_asks_the_version_it_was_made_for(
     client: httpx.AsyncClient, admin: httpx.AsyncClient, invitation: dict[str, Any]
 ) -> None:

@@ -24,7 +24,7 @@ _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     404: {"description": "No link of ours: forged, altered or not whole", "content": _PROBLEM},
     409: {"description": "Answered already", "content": _PROBLEM},
-    410: {"description": "The link has expired, or the survey is closed", "content": _PROBLEM},
+    410: {"description": "The link has expired or was withdrawn, or the survey is closed", "content": _PROBLEM},
 }
 _OF_ANSWERS: dict[int | str, dict[str, Any]] = {
     429: {"description": "Too many attempts; wait as Retry-After says", "content": _PROBLEM},

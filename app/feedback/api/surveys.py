@@ -34,6 +34,7 @@ CanWriteSurveys = Annotated[Actor, Depends(Requires(surveys.WRITE))]
 CanReadFeedback = Annotated[Actor, Depends(Requires(queries.READ))]
 CanWriteFeedback = Annotated[Actor, Depends(Requires(facts.WRITE))]
 SurveyId = Annotated[UUID, Path(description="survey id")]
+InvitationId = Annotated[UUID, Path(description="invitation id")]
 VersionNumber = Annotated[int, Path(ge=1, le=2**31 - 1, description="the version's number")]
 
 
@@ -176,3 +177,11 @@ async def list_survey_invitations(
     """Who was invited, the latest first, without the links."""
     await surveys.read(session, survey_id)
     return await invitations.page(session, actor, survey_id, page)
+
+
+@routes.delete("/{survey_id}/invitations/{invitation_id}", status_code=204)
+async def revoke_survey_invitation(
+    actor: CanWriteFeedback, session: WriteSession, survey_id: SurveyId, invitation_id: InvitationId
+) -> None:
+    """Withdraw an invitation that was not answered yet: its link stops working at once. It stays in the list."""
+    await invitations.revoke(session, actor, survey_id, invitation_id)

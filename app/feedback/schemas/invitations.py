@@ -28,7 +28,7 @@ class SurveyInvitationsIn(In):
 
 
 class SurveyInvitationOut(Out):
-    """An invitation; `response_id` leads to its answers once they are given."""
+    """An invitation; `response_id` leads to its answers once they are given. With `revoked_at`, its link is dead."""
 
     id: UUID
     customer_id: UUID
@@ -39,6 +39,7 @@ class SurveyInvitationOut(Out):
     created_at: datetime
     created_by: str
     response_id: UUID | None
+    revoked_at: datetime | None
 
 
 class SurveyLinkOut(SurveyInvitationOut):
