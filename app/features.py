@@ -86,6 +86,11 @@ from app.purchases import timeline as purchases_timeline
 from app.quality import api as quality_api
 from app.quality import events as quality_events
 from app.quality import handlers as quality_handlers
+from app.self_service import api as self_service_api
+from app.self_service import checks as self_service_checks
+from app.self_service import handlers as self_service_handlers
+from app.self_service import models as self_service_models
+from app.self_service import repointing as self_service_repointing
 from app.webhooks import api as webhooks_api
 from app.webhooks import checks as webhooks_checks
 from app.webhooks import documented as webhooks_documented
@@ -229,6 +234,14 @@ FEATURES = [
         schedules=governance_handlers.SCHEDULES,
         merging=governance_repointing.PLACES,
         checks=governance_checks.CHECKS,
+    ),
+    Feature(
+        "self_service",
+        self_service_api.routers,
+        handlers=self_service_handlers.HANDLERS,
+        customer_tables=self_service_models.KEPT_OF_A_CUSTOMER,
+        merging=self_service_repointing.PLACES,
+        checks=self_service_checks.CHECKS,
     ),
 ]
 

@@ -164,17 +164,26 @@ async def path_of(service: Service, operation: Operation) -> str:
         names["membership_id"] = await membership(service, f"SELECT '{names['user_id']}'::uuid")
     if "delivery_id" in operation.path_names:
         names["delivery_id"] = await delivery(service, names["webhook_id"])
-    names |= await _of_a_survey(service, operation, names)
+    names |= await _made_ready(service, operation, names)
     if "customer_id" in names:
         names |= await prepared(service, operation.name, names["customer_id"])
     return operation.at(**names)
 
 
-async def _of_a_survey(service: Service, operation: Operation, names: Mapping[str, str]) -> dict[str, str]:
+async def _made_ready(service: Service, operation: Operation, names: Mapping[str, str]) -> dict[str, str]:
+    """What is named in the state in which the operation takes it."""
     if operation.name in ("record_survey_response", "invite_to_survey"):
         await publish_survey(service, names["survey_id"])
+    if operation.path.startswith("/v1/my/surveys/"):
+        await customer_token(service)
+        invited = await invitation(service, await made(service, "survey_id"), service.tokens["customer_id"])
+        return {"invitation_id": str(invited["id"])}
     if "invitation_id" in operation.path_names:
         return {"invitation_id": str((await invitation(service, names["survey_id"]))["id"])}
+    if operation.name == "hide_scheme_from_customers":
+        answer = await service.send("PUT", "/v1/shown-schemes/tier", token=service.tokens["admin"])
+        assert answer.status == 200, answer.body
+        return {"key": "tier"}
     return {}
 
 
@@ -187,6 +196,11 @@ async def prepared(service: Service, operation: str, customer_id: str) -> dict[s
         answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
         assert answer.status == 201, answer.body
         return {"note_id": str(answer.json()["id"])}
+    if "account" in operation and operation != "open_customer_account":
+        path = f"/v1/customers/{customer_id}/account"
+        answer = await service.send("POST", path, token=service.tokens["admin"], body={})
+        assert answer.status in (201, 409), answer.body
+        return {}
     if operation in ("put_customer_tag", "take_customer_tag"):
         if operation == "take_customer_tag":
             path = f"/v1/customers/{customer_id}/tags/fair"
@@ -256,15 +270,35 @@ async def survey_link(service: Service) -> str:
     return "/v1/" + str(made_one["url"]).rpartition("/v1/")[2]
 
 
-async def invitation(service: Service, survey_id: str) -> dict[str, Any]:
-    """A new invitation of a new customer to the survey, which is published."""
+async def invitation(service: Service, survey_id: str, customer_id: str | None = None) -> dict[str, Any]:
+    """A new invitation of the customer, or of a new one, to the survey, which is then published."""
     await publish_survey(service, survey_id)
-    body = {**OPERATIONS["invite_to_survey"].example, "customer_ids": [await made(service, "customer_id")]}
+    body = {
+        **OPERATIONS["invite_to_survey"].example,
+        "customer_ids": [customer_id or await made(service, "customer_id")],
+    }
     path = f"/v1/surveys/{survey_id}/invitations"
     answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
     assert answer.status == 201, answer.body
     found: dict[str, Any] = answer.json()["items"][0]
     return found
+
+
+async def customer_token(service: Service) -> str:
+    """The token of a customer who is logged in; the same one each time."""
+    if "customer" not in service.tokens:
+        service.tokens["customer_id"] = customer_id = await made(service, "customer_id")
+        path = f"/v1/customers/{customer_id}/account"
+        answer = await service.send("POST", path, token=service.tokens["admin"], body={})
+        assert answer.status == 201, answer.body
+        service.tokens["customer"] = await service.token(answer.json()["username"])
+    return service.tokens["customer"]
+
+
+async def caller(service: Service, operation: Operation, username: str = "admin") -> str:
+    """The user's token, a new one, for it can log out; in the administrator's place, a customer's for self-service."""
+    of_customers = username == "admin" and operation.path.startswith("/v1/my/")
+    return await customer_token(service) if of_customers else await service.token(username)
 
 
 async def second_version(service: Service, key: str) -> str:

@@ -98,6 +98,7 @@ async def test_public_routes_are_the_known_few() -> None:
         "refresh_token",
         "open_survey_link",
         "answer_survey_link",
+        "accept_invitation",
     }
 
 

@@ -21,7 +21,7 @@ from app.core.settings import get_settings
 from app.identity import passwords
 from app.identity.actor import EVERYTHING
 from app.identity.presets import PRESET_ROLES
-from tests.document import OPERATIONS, Operation, form, path_of
+from tests.document import OPERATIONS, Operation, caller, form, path_of
 from tests.hostile_values import FORM_VALUES, HEADERS, TEXTS, VALUES, WHOLE_BODIES
 from tests.service import Answer, Service, service
 
@@ -37,6 +37,7 @@ async def target() -> AsyncIterator[Service]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "_hasher", cheap)
         patch.setattr(passwords, "DUMMY_HASH", cheap.hash("nobody's"))
+        patch.setenv("STRATA_SELF_SERVICE_PER_MINUTE", "1000")
         async with service() as made:
             yield made
 
@@ -118,7 +119,7 @@ async def test_hostile_parameters_get_every_role_an_answer(
 async def _attack_parameters(target: Service, name: str, user_id: UUID | None = None, username: str = "admin") -> None:
     operation = OPERATIONS[name]
     method = operation.method
-    token = await target.token(username)  # its own: logging out ends it
+    token = await caller(target, operation, username)
     body = operation.example if operation.media_type == "application/json" else None
     path = await _path(target, operation, user_id)
     for parameter in operation.path_names:
@@ -162,7 +163,7 @@ async def test_hostile_bodies_get_every_role_an_answer(
 async def _attack_bodies(target: Service, name: str, user_id: UUID | None = None, username: str = "admin") -> None:
     operation = OPERATIONS[name]
     method, kind, example = operation.method, str(operation.media_type), _all_fields(operation)
-    token = await target.token(username)
+    token = await caller(target, operation, username)
     path = await _path(target, operation, user_id)
     if "multipart" in kind:
         for sent in _hostile_forms(example):

@@ -31,6 +31,9 @@ EACH = pytest.mark.parametrize("name", OPERATIONS)
 # Lists that are short by their nature and come whole.
 WHOLE_LISTS = {
     "list_consents",
+    "list_my_classes",
+    "list_my_consents",
+    "list_shown_schemes",
     "list_permissions",
     "list_customer_classes",
     "list_retention_periods",

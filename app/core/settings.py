@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     survey_answers_per_minute: Annotated[
         int, Field(ge=1, le=1000, description="by one link; by one address 5 times")
     ] = 10
+    self_service_per_minute: Annotated[
+        int, Field(ge=1, le=1000, description="feedback, consents and exports by one customer; by one address 5 times")
+    ] = 10
     phone_region: Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="reads national phone numbers")] = "CN"
     classify_inline: bool = Field(
         default=True, description="off: facts are recorded at once, and classes follow within minutes"

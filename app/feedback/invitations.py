@@ -5,14 +5,15 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from sqlalchemy import Select, func, insert, literal, select, update
 from sqlalchemy import Uuid as UuidType
-from sqlalchemy import func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core import audit, clock
 from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Conflict, FieldError, Invalid, NotFound, Problem, TooManyRequests
 from app.core.http.paging import Page
+from app.core.http.problems import pointer_of
 from app.customers.document import visible_to
 from app.customers.merging.queries import stands_for
 from app.customers.models import customer
@@ -27,6 +28,7 @@ from app.feedback.schemas.surveys import SurveyDocument
 from app.identity.actor import Actor
 
 UNKNOWN = "There is no such invitation among those of customers you may write about"
+NOT_INVITED = "There is no open survey to which you are invited under this id"
 UNKNOWN_CUSTOMER = "there is no such customer among those you may write about"
 _i = survey_invitation.c
 
@@ -64,10 +66,12 @@ class Opened(NamedTuple):
 class Unfinished(Invalid):
     """Answers that do not fit, kept so that they can be shown again."""
 
-    def __init__(self, opened: Opened, answers: Mapping[str, Any], found: Mapping[str, Fault]) -> None:
+    def __init__(
+        self, opened: Opened, answers: Mapping[str, Any], found: Mapping[str, Fault], *, at: Sequence[str] = ("body",)
+    ) -> None:
         super().__init__(
             "Correct the answers named in errors",
-            errors=[FieldError(f"/body/{key}", responses.SAID[fault]) for key, fault in found.items()],
+            errors=[FieldError(pointer_of((*at, key)), responses.SAID[fault]) for key, fault in found.items()],
         )
         self.opened = opened
         self.answers = answers
@@ -154,6 +158,46 @@ async def revoke(session: WriteSession, actor: Actor, survey_id: UUID, invitatio
         audit.record(session, actor, "survey_invitation.revoked", "survey_invitation", invitation_id, after=after)
 
 
+# ---- one's own -------------------------------------------------------------------------------------------------------
+
+
+async def page_of_open(session: ReadSession, customer_id: UUID, page: Page, *, secret: str) -> dict[str, Any]:
+    """A page of the surveys that wait for this customer's answers, the latest first, with their `token`."""
+    return await page.latest_first(session, _open_ones(customer_id), lambda row: _asked(row, secret))
+
+
+async def one_open(session: ReadSession, customer_id: UUID, invitation_id: UUID, *, secret: str) -> dict[str, Any]:
+    """One of them. Raises `NotFound`."""
+    row = await session.first(_open_ones(customer_id).where(_i.id == invitation_id))
+    if row is None:
+        raise NotFound(NOT_INVITED)
+    return _asked(row, secret)
+
+
+def _open_ones(customer_id: UUID) -> Select[Any]:
+    return (
+        select(survey_invitation, survey_version.c.document)
+        .join(survey, survey.c.id == _i.survey_id)
+        .join(
+            survey_version,
+            (survey_version.c.survey_id == _i.survey_id) & (survey_version.c.number == _i.survey_version),
+        )
+        .where(
+            _i.customer_id == customer_id,
+            _i.response_id.is_(None),
+            _i.revoked_at.is_(None),
+            _i.expires_at > clock.now(),
+            survey.c.status == "open",
+        )
+    )
+
+
+def _asked(row: Record, secret: str) -> dict[str, Any]:
+    document = SurveyDocument.model_validate(row["document"])
+    token = sealed(secret, Link(row["customer_id"], row["id"], row["expires_at"]))
+    return {**row, "document": document, "title": document.title, "token": token}
+
+
 # ---- answering -------------------------------------------------------------------------------------------------------
 
 
@@ -187,33 +231,56 @@ async def opened(session: ReadSession, link: Link) -> Opened:
 async def answer(session: WriteSession, link: Link, given: Mapping[str, Sequence[str]]) -> Opened:
     """Keep the answers of a form, once. Raises as `opened` does, and `Unfinished`."""
     link = await _followed(session, link)
+    found = await _held(session, link)
+    await _keep(session, Guest(link.invitation_id), found, responses.read_form(found.document, given))
+    return found
+
+
+async def answer_as(
+    session: WriteSession, actor: Actor, customer_id: UUID, invitation_id: UUID, answers: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Keep the answers of the customer, who is logged in, once. Raises as `answer` does, and `NotFound`."""
+    waiting = _open_ones(customer_id).where(_i.id == invitation_id)
+    row = await session.first(waiting.with_only_columns(_i.expires_at, maintain_column_froms=True))
+    if row is None:
+        raise NotFound(NOT_INVITED)
+    found = await _held(session, Link(customer_id, invitation_id, row["expires_at"]))
+    return await _keep(session, actor, found, answers, at=("body", "answers"))
+
+
+async def _held(session: WriteSession, link: Link) -> Opened:
     await hold(session, [link.customer_id])
     # Whoever answers with the same link at the same time waits here.
     await session.all(
         select(_i.id).where(_i.customer_id == link.customer_id, _i.id == link.invitation_id).with_for_update()
     )
-    found = await opened(session, link)
-    answers = responses.read_form(found.document, given)
+    return await opened(session, link)
+
+
+async def _keep(
+    session: WriteSession, who: audit.Who, found: Opened, answers: Mapping[str, Any], *, at: Sequence[str] = ("body",)
+) -> dict[str, Any]:
     if wrong := dict(faults(found.document.questions, answers)):
-        raise Unfinished(found, answers, wrong)
+        raise Unfinished(found, answers, wrong, at=at)
+    asked = found.invitation
     made = await responses.keep(
         session,
-        customer_id=link.customer_id,
-        survey_id=found.invitation["survey_id"],
-        number=found.invitation["survey_version"],
+        customer_id=asked["customer_id"],
+        survey_id=asked["survey_id"],
+        number=asked["survey_version"],
         document=found.document,
         answers=answers,
-        channel=found.invitation["channel"],
+        channel=asked["channel"],
         answered_at=clock.business_now(),
     )
     await session.execute(
         update(survey_invitation)
-        .where(_i.customer_id == link.customer_id, _i.id == link.invitation_id)
+        .where(_i.customer_id == asked["customer_id"], _i.id == asked["id"])
         .values(response_id=made["id"])
     )
     after = {name: made[name] for name in ("customer_id", "survey_id", "survey_version")}
-    audit.record(session, Guest(link.invitation_id), "survey.answered", "survey_response", made["id"], after=after)
-    return found
+    audit.record(session, who, "survey.answered", "survey_response", made["id"], after=after)
+    return made
 
 
 async def _followed(session: ReadSession, link: Link) -> Link:

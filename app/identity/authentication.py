@@ -13,6 +13,7 @@ from app.identity.actor import Actor, permissions_from, widest
 from app.identity.errors import InvalidToken
 from app.identity.issuer import MAX_TOKEN_LENGTH, ExternalClaims, Issuer
 from app.identity.models import api_key
+from app.identity.permissions import of_oneself
 
 USE_NOTED_EVERY = timedelta(minutes=1)
 
@@ -60,12 +61,13 @@ async def _of_session(
 
 
 def user_from(row: Record, session_id: UUID | None = None) -> Actor:
-    """The user whom `session_actor` or `present_user` found."""
+    """The user whom `session_actor` or `present_user` found; of a customer's account, self-service is all there is."""
+    permissions = widest(permissions_from(grant) for grant in row["grants"])
     return Actor(
         kind="user",
         id=row["id"],
         name=row["name"],
-        permissions=widest(permissions_from(grant) for grant in row["grants"]),
+        permissions=of_oneself(permissions) if row["for_customer"] else permissions,
         unit_ids=queries.unit_ids_of(row),
         subtree_ids=tuple(row["subtree_ids"]),
         session_id=session_id,

@@ -83,7 +83,9 @@ async def create(session: WriteSession, actor: Actor, body: DelegationIn) -> Rec
     await _check_may_delegate(session, actor, absent_id)
     if body.delegate_id == absent_id:
         raise Invalid.at("/body/delegate_id", "Nobody stands in for oneself")
-    active = select(user_account.c.id).where(user_account.c.id == body.delegate_id, user_account.c.active)
+    active = select(user_account.c.id).where(
+        user_account.c.id == body.delegate_id, user_account.c.active, ~user_account.c.for_customer
+    )
     if await session.first(active.with_for_update(key_share=True, read=True)) is None:
         raise Invalid.at("/body/delegate_id", "There is no such active user")
     during = _range(body)

@@ -57,6 +57,9 @@ user_account = Table(
     Column("password_hash", Text, nullable=False, info={"secret": True}),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     Column("unit_id", UuidType, ForeignKey("org_unit.id"), index=True),
+    Column(
+        "for_customer", Boolean, nullable=False, server_default=text("false"), comment="self-service is all it may use"
+    ),
     Column("version", Integer, nullable=False, server_default="1"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),

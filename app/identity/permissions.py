@@ -7,6 +7,7 @@ from app.core.errors import FieldError, Invalid
 from app.identity.actor import EVERYTHING, Scope
 
 _NAME = re.compile(r"^[a-z][a-z_]{0,40}:[a-z][a-z_]{0,40}$")
+_OF_ONESELF = "my_"
 _known: set[str] = set()
 
 
@@ -21,6 +22,11 @@ def declare(name: str) -> str:
 def known_permissions() -> frozenset[str]:
     """Every permission declared by the packages that are loaded."""
     return frozenset(_known)
+
+
+def of_oneself(permissions: Mapping[str, Scope]) -> dict[str, Scope]:
+    """Those of self-service: all that the account of a customer may hold, whatever its roles say."""
+    return {name: scope for name, scope in permissions.items() if name.startswith(_OF_ONESELF)}
 
 
 def check_known(permissions: Mapping[str, Scope], *, pointer: str) -> None:

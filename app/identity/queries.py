@@ -94,6 +94,7 @@ def _rights(day: date) -> list[ColumnElement[Any]]:
         user_account.c.id,
         user_account.c.name,
         user_account.c.unit_id,
+        user_account.c.for_customer,
         role_keys.label("roles"),
         _grants.label("grants"),
         _further_units(day).label("further_unit_ids"),
@@ -110,10 +111,17 @@ def unit_ids_of(row: Record) -> tuple[UUID, ...]:
 def absent_user(absent_id: UUID, delegate_id: UUID, day: date) -> Select[Any]:
     """The active user for whom the other stands in on this day, as `session_actor` gives a user."""
     d = delegation.c
+    colleagues = user_account.alias("colleagues")
     return (
         present_user(absent_id, day)
         .join(delegation, d.absent_id == user_account.c.id)
-        .where(d.delegate_id == delegate_id, d.during.bool_op("@>")(literal(day, Date)))
+        .where(
+            d.delegate_id == delegate_id,
+            d.during.bool_op("@>")(literal(day, Date)),
+            ~user_account.c.for_customer,
+            # Nor does a customer ever stand in for somebody who works here.
+            exists().where(colleagues.c.id == d.delegate_id, ~colleagues.c.for_customer),
+        )
     )
 
 
@@ -305,7 +313,8 @@ def roles_of_keys(keys: list[str]) -> Select[Any]:
 
 def other_active_holder(key: str, *, than: UUID) -> Select[Any]:
     """Some active user other than this one who holds the role."""
-    return select(user_account.c.id).where(user_account.c.id != than, user_account.c.active, holds_role(key)).limit(1)
+    others = (user_account.c.id != than, user_account.c.active, ~user_account.c.for_customer)
+    return select(user_account.c.id).where(*others, holds_role(key)).limit(1)
 
 
 # units

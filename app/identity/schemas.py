@@ -75,6 +75,17 @@ class RefreshIn(In):
     refresh_token: Token
 
 
+class InvitationIn(In):
+    """An invitation, and the password to log in with from now on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"token": "0TbQPtqZ5W3r8u1mXcYdLh", "password": "a long enough phrase"}]}
+    )
+
+    token: Token
+    password: Password
+
+
 class TokenOut(Out):
     """Send the access token as `Authorization: Bearer …`; a refresh token works once."""
 

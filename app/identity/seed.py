@@ -9,7 +9,7 @@ from sqlalchemy.sql.base import Executable
 
 from app.core import audit, invalidation
 from app.core.db import WriteSession
-from app.identity import users
+from app.identity import passwords, users
 from app.identity.actor import SYSTEM
 from app.identity.models import org_unit, role, user_account
 from app.identity.presets import PRESET_ROLES
@@ -45,7 +45,8 @@ async def seed(session: WriteSession, *, admin_password: str | None) -> str | No
     password = admin_password or secrets.token_urlsafe(12)
     account = {"username": users.ADMIN, "name": "Administrator", "unit_id": unit_id}
     roles = await session.all(roles_of_keys([users.ADMIN]))
-    user_id = await users.insert_user(session, roles, password=password, **account)
+    hashed = await passwords.hash_password(password)
+    user_id = await users.insert_user(session, roles, password_hash=hashed, **account)
     audit.record(session, SYSTEM, "user.created", "user", user_id, after={**account, "roles": [users.ADMIN]})
     return password
 

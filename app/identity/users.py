@@ -38,17 +38,17 @@ async def create(session: WriteSession, actor: Actor, body: UserIn) -> Record:
     roles = await _roles(session, body.roles)
     _check_grant(actor, roles, body.unit_id)
     values = body.model_dump(include={"username", "name", "email", "unit_id"})
-    user_id = await insert_user(session, roles, password=body.password, **values)
+    hashed = await passwords.hash_password(body.password)
+    user_id = await insert_user(session, roles, password_hash=hashed, **values)
     audit.record(
         session, actor, "user.created", "user", user_id, after={**values, "roles": body.roles}, personal=PERSONAL
     )
     return await _row(session, user_id)
 
 
-async def insert_user(session: WriteSession, roles: list[Record], *, password: str, **values: Any) -> UUID:
+async def insert_user(session: WriteSession, roles: list[Record], **values: Any) -> UUID:
     """Store a user with these roles; raises `UsernameTaken`."""
-    hashed = await passwords.hash_password(password)
-    inserting = insert(user_account).values(password_hash=hashed, **values).returning(user_account.c.id)
+    inserting = insert(user_account).values(**values).returning(user_account.c.id)
     try:
         user_id: UUID = await session.scalar(inserting)
     except asyncpg.UniqueViolationError as error:

@@ -26,6 +26,7 @@ TECHNICAL = {
 PLAIN = {
     "api_key": "name prefix permissions",
     "audit_event": "actor_kind action resource resource_id before after request_id",
+    "customer_account": "linked_by",
     "customer_transfer": "transferred_by",
     "class_change": "scheme from_class to_class cause actor correlation_id",
     "class_override": "scheme class_ status proposed_by decided_by ended_by",
@@ -77,6 +78,7 @@ OF_NOBODY = {
     "role",
     "scheme",
     "scheme_version",
+    "shown_scheme",
     "simulation",
     "survey",
     "survey_version",

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from app.core.http.paging import Paging
 from app.core.http.routes import REQUEST_ID, ReadSession, WriteSession, database_of
 from app.core.http.routes import router as make_router
-from app.identity import queries, sessions, users
+from app.identity import customer_accounts, queries, sessions, throttling, users
 from app.identity.access import Authenticated, Public
 from app.identity.actor import EVERYTHING, Actor, Scope
 from app.identity.permissions import known_permissions
-from app.identity.schemas import MeOut, PasswordChangeIn, PasswordGrant, RefreshIn, SessionList, TokenOut
+from app.identity.schemas import InvitationIn, MeOut, PasswordChangeIn, PasswordGrant, RefreshIn, SessionList, TokenOut
 from app.identity.throttling import Attempt
 
 LoggedIn = Annotated[Actor, Depends(Authenticated())]
@@ -49,6 +49,18 @@ async def refresh_token(request: Request, response: Response, body: RefreshIn, s
     """Exchange a refresh token for new tokens. Each works once; a second use ends the session."""
     response.headers["cache-control"] = "no-store"
     return await sessions.refresh(session, request.app.state.secret, body.refresh_token)
+
+
+@router.post("/invitations", status_code=204, responses=_THROTTLED, dependencies=[Anyone])
+async def accept_invitation(request: Request, body: InvitationIn) -> None:
+    """Set the password of an account to which one was invited; the invitation works once."""
+    address = _address(request)
+    attempt = Attempt.of(request.app.state.secret, username=address, address=address, purpose="invitation ")
+    database, secret = database_of(request), request.app.state.secret
+    await throttling.count_attempt(database, attempt)
+    await customer_accounts.accept(
+        database, secret, body.token, body.password, correlation_id=request.scope.get(REQUEST_ID)
+    )
 
 
 @router.post("/logout", status_code=204)
