@@ -42,6 +42,7 @@ from app.customers.merging import repointing as customers_repointing
 from app.customers.merging.places import Place
 from app.customers.timeline import TimelinePart
 from app.directory import api as directory_api
+from app.directory import checks as directory_checks
 from app.directory import handlers as directory_handlers
 from app.directory import repointing as directory_repointing
 from app.directory import timeline
@@ -63,6 +64,7 @@ from app.identity import api as identity_api
 from app.identity import handlers as identity_handlers
 from app.identity import seed as identity_seed
 from app.imports import api as imports_api
+from app.imports import checks as imports_checks
 from app.imports import events as imports_events
 from app.imports import handlers as imports_handlers
 from app.imports import kinds
@@ -139,6 +141,7 @@ FEATURES = [
         events=imports_events,
         jobs=imports_handlers.JOBS,
         dead_letters=imports_handlers.DEAD_LETTERS,
+        checks=imports_checks.CHECKS,
     ),
     Feature(
         "customers",
@@ -209,6 +212,7 @@ FEATURES = [
         schedules=directory_handlers.SCHEDULES,
         dead_letters=directory_handlers.DEAD_LETTERS,
         merging=directory_repointing.PLACES,
+        checks=directory_checks.CHECKS,
     ),
     Feature(
         "quality",
@@ -253,6 +257,7 @@ PLACES: list[Place] = [place for feature in FEATURES for place in feature.mergin
 CHECKS: list[Check] = [
     *(check for feature in FEATURES for check in feature.checks),
     *merging_checks.checks_of(PLACES),
+    core_checks.known_columns(metadata),
 ]
 SCHEDULES: list[Schedule] = [schedule for feature in FEATURES for schedule in feature.schedules]
 

@@ -1,10 +1,35 @@
-"""What must hold of classes: history gives what stands, without a gap; overrides and reviews fit what they govern."""
+"""What must hold of classes: history gives what stands, without a gap; overrides and reviews fit what they govern.
 
+And of what they are made of and lead to: metrics are what the facts come to, and every change was announced.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, Select, and_, cast, func, or_, select, true
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    DateTime,
+    FromClause,
+    Interval,
+    Select,
+    Text,
+    and_,
+    any_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 
+from app.classification import refresh, summaries
+from app.classification.events import ClassChanged, SegmentEntered, SegmentLeft
 from app.classification.models import (
     breakpoints,
     class_change,
@@ -12,12 +37,27 @@ from app.classification.models import (
     customer_class,
     customer_metrics,
     dirty_customer,
+    prediction,
+    recalculation,
     scheme,
     scheme_version,
     segment_member,
+    simulation,
 )
-from app.core.checks import NOW, ZONE, Check
+from app.classification.repointing import MERGED
+from app.classification.retiring import RETIRED
+from app.core.checks import NOW, ZONE, Check, carried
+from app.core.outbox import AT_LEAST_KEPT, outbox_event
 from app.customers.checks import belongs
+from app.customers.models import customer
+from app.purchases.models import purchase
+from app.purchases.queries import purchase_totals
+
+SAMPLE = 1000
+"""Customers whose metrics are measured again: others every time."""
+_NAMES = literal([ClassChanged.name, SegmentEntered.name, SegmentLeft.name], ARRAY(Text))
+SILENT = (MERGED, RETIRED)
+"""Causes of changes that nobody hears of as such: what caused them is announced."""
 
 k, h, o, m = customer_class.c, class_change.c, class_override.c, customer_metrics.c
 
@@ -145,6 +185,81 @@ def _half_pending() -> Select[Any]:
     )
 
 
+def _unmeasured() -> Select[Any]:
+    measured = select(m.customer_id).where(m.customer_id == customer.c.id)
+    waits = select(dirty_customer.c.customer_id).where(dirty_customer.c.customer_id == customer.c.id)
+    return select(customer.c.id).where(~measured.exists(), ~waits.exists()).order_by(customer.c.id)
+
+
+def _mismeasured() -> Select[Any]:
+    """Rows of a sample that are not what the facts up to their instant come to. Who waits to be measured is no part."""
+    waits = select(dirty_customer.c.customer_id).where(dirty_customer.c.customer_id == m.customer_id)
+    by_chance = func.md5(func.concat(m.customer_id, NOW))
+    sample = select(customer_metrics).where(~waits.exists()).order_by(by_chance).limit(SAMPLE).cte("sample")
+    s = sample.c
+    rows: FromClause = sample
+    stored = [column for column in customer_metrics.columns if column.info.get("from") == "purchases"]
+    apart: dict[str, ColumnElement[bool]] = {}
+
+    def measure(totals: FromClause, columns: Sequence[Column[Any]]) -> None:
+        nonlocal rows
+        rows = rows.outerjoin(totals, totals.c.customer_id == s.customer_id)
+        apart.update({each.name: _differ(s[each.name], totals.c[each.name], each) for each in columns})
+
+    def those(whose: ColumnElement[Any]) -> ColumnElement[bool]:
+        return whose.in_(select(s.customer_id))
+
+    def instant(whose: ColumnElement[Any]) -> ColumnElement[Any]:
+        measured = customer_metrics.alias("measured").c
+        return select(measured.as_of).where(measured.customer_id == whose).scalar_subquery()
+
+    as_of = instant(purchase.c.customer_id)
+    measure(purchase_totals(as_of, as_of - literal(refresh.WINDOW, Interval), those).subquery("totals"), stored)
+    for summary in summaries.SUMMARIES:
+        as_of = instant(summary.facts.selected_columns[0])
+        found = summary.totals(as_of, as_of - literal(summary.window, Interval), those).subquery(summary.name)
+        measure(found, summaries.columns_of(summary))
+    which = func.concat_ws(" ", *(case((differs, name)) for name, differs in apart.items()))
+    return select(s.customer_id, s.as_of, which.label("columns")).select_from(rows).where(or_(*apart.values()))
+
+
+def _differ(stored: ColumnElement[Any], measured: ColumnElement[Any], column: Column[Any]) -> ColumnElement[bool]:
+    return stored.is_distinct_from(measured if column.nullable else func.coalesce(measured, 0))
+
+
+def _announced() -> tuple[Select[Any], Select[Any]]:
+    """Changes since the first that was announced within the days for which events are kept, and those not told once.
+
+    The first class of a customer is news only outside of a recalculation of everybody.
+    """
+    e = outbox_event.c
+    # A day less: what changed in one transaction was announced with it, however long that took.
+    recent = (e.name == any_(_NAMES), e.at > func.now() - (AT_LEAST_KEPT - timedelta(days=1)))
+    each = select(cast(e.payload["change_id"].astext, BigInteger).label("id")).where(*recent).subquery("each")
+    told = select(each.c.id, func.count().label("events")).group_by(each.c.id).cte("told")
+    first = select(func.min(told.c.id)).scalar_subquery()
+    is_news = (h.id >= first, h.from_class.is_not(None), h.cause.not_in(SILENT))
+    events = func.coalesce(told.c.events, 0)
+    wrong = (
+        select(func.coalesce(h.id, told.c.id).label("change_id"), h.customer_id, h.scheme, events.label("events"))
+        .select_from(class_change.outerjoin(told, told.c.id == h.id))
+        .where(*is_news, events != 1)
+        .order_by(h.id)
+    )
+    return select(func.count()).select_from(class_change).where(*is_news), wrong
+
+
+def _announced_in_vain() -> tuple[Select[Any], Select[Any]]:
+    """Changes that were announced of customers who are there, and that their history does not know."""
+    e = outbox_event.c
+    said, whose = e.payload["change_id"].astext, e.payload["customer_id"].astext
+    known = select(h.id).where(cast(h.id, Text) == said)
+    there = select(customer.c.id).where(cast(customer.c.id, Text) == whose)
+    ours = e.name == any_(_NAMES)
+    wrong = select(e.id, said.label("change_id")).where(ours, there.exists(), ~known.exists()).order_by(e.id)
+    return select(func.count()).select_from(outbox_event).where(ours), wrong
+
+
 _PENDING = or_(k.pending_class.is_not(None), k.pending_on.is_not(None))
 _ACTIVE = o.status == "active"
 
@@ -166,6 +281,17 @@ CHECKS = [
         "what is remembered as decided stands", _count(customer_metrics, m.decided.is_not(None)), _remembered_apart()
     ),
     Check("a pending class has its day", _count(customer_class, _PENDING), _half_pending()),
+    Check("every customer was measured, or waits for it", _count(customer), _unmeasured()),
+    Check(
+        f"metrics are what the facts come to, of up to {SAMPLE} customers",
+        select(func.least(_count(customer_metrics).scalar_subquery(), SAMPLE)),
+        _mismeasured(),
+    ),
+    Check("every change of class was announced once", *_announced()),
+    Check("no change of class was announced that did not happen", *_announced_in_vain()),
+    carried(recalculation, "recalculation"),
+    carried(simulation, "simulation"),
+    carried(prediction, "prediction"),
     belongs(customer_metrics, "row of metrics"),
     belongs(customer_class, "class"),
     belongs(class_change, "change of class", stays=True),

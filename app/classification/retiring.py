@@ -10,6 +10,7 @@ from app.core.db import WriteSession
 from app.core.jobs import Interrupted, JobContext, alone
 from app.customers.queries import keep_all
 
+RETIRED = "retired"
 CHUNK = 10_000
 
 
@@ -56,7 +57,7 @@ async def _take_some_out(session: WriteSession, key: str, actor: str) -> int:
         "version": gone.c.version,
         "breakpoints_id": gone.c.breakpoints_id,
         "inputs": cast(literal("{}", Text), ARRAY(Numeric)),
-        "cause": literal("retired", Text),
+        "cause": literal(RETIRED, Text),
         "actor": literal(actor, Text),
         "correlation_id": literal(session.correlation_id, Text),
     }

@@ -1,5 +1,6 @@
 """Announced facts, kept in the transaction that made them true; webhooks and the event feed read here."""
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -25,6 +26,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from app.core.db import WriteSession, metadata
 from app.core.ids import counting_on
 from app.core.retention import Retained
+
+AT_LEAST_KEPT = timedelta(days=30)
+"""Whoever pulls the feed, or has a webhook that was paused, comes back within weeks."""
 
 outbox_event = Table(
     "outbox_event",
@@ -60,7 +64,4 @@ def store(session: WriteSession, name: str, payload: dict[str, Any]) -> None:
     session.write_behind(outbox_event, name=name, payload=payload, correlation_id=session.correlation_id)
 
 
-RETAINED = [
-    # Whoever pulls the feed, or has a webhook that was paused, comes back within weeks.
-    Retained("events", "Events of the feed", outbox_event, outbox_event.c.at, at_least=30)
-]
+RETAINED = [Retained("events", "Events of the feed", outbox_event, outbox_event.c.at, at_least=AT_LEAST_KEPT.days)]

@@ -66,7 +66,7 @@ async def queue(session: WriteSession, table: Table, job: str, **values: Any) ->
     """Write down what this session's principal asks for, and enqueue the job that does it."""
     asked = insert(table).values(requested_by=session.principal, **values)
     work_id: UUID = await session.scalar(asked.returning(table.c.id))
-    await jobs.enqueue(session, job, {_key(table): str(work_id)})
+    await jobs.enqueue(session, job, {key_of(table): str(work_id)})
     return work_id
 
 
@@ -106,7 +106,7 @@ async def cancel(session: WriteSession, who: audit.Who, table: Table, work_id: U
 
 def id_from(table: Table, payload: Mapping[str, Any]) -> UUID:
     """Which work a job is to do."""
-    return UUID(payload[_key(table)])
+    return UUID(payload[key_of(table)])
 
 
 async def begin(session: WriteSession, table: Table, work_id: UUID, **values: Any) -> Record | None:
@@ -169,5 +169,6 @@ def fails_with_its_job(table: Table) -> DeadLetter:
     return died
 
 
-def _key(table: Table) -> str:
+def key_of(table: Table) -> str:
+    """By which a job's payload names the work."""
     return f"{table.name}_id"

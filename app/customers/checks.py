@@ -1,11 +1,15 @@
 """What must hold of everything that belongs to a customer."""
 
-from sqlalchemy import FromClause, func, select
+from typing import Any
 
-from app.core.checks import Check
+from sqlalchemy import FromClause, Select, Text, cast, distinct, func, select
+
+from app.core.checks import Check, announced
+from app.customers.events import CustomerCreated
 from app.customers.models import (
     customer,
     customer_consent,
+    customer_identity,
     customer_merge,
     customer_merge_row,
     customer_note,
@@ -30,7 +34,32 @@ def belongs(table: FromClause, name: str, *, stays: bool = False) -> Check:
     )
 
 
+def _twice() -> Select[Any]:
+    i, times = customer_identity.c, func.count(distinct(customer_identity.c.customer_id))
+    # An identity is personal: its kind and whose it is tell enough.
+    whose = func.min(cast(i.customer_id, Text)).label("customer_id")
+    return select(i.kind, whose, times.label("customers")).group_by(i.kind, i.value).having(func.count() > 1)
+
+
+def _without_company() -> Select[Any]:
+    c, company = customer.c, customer.alias("company")
+    there = select(company.c.id).where(company.c.id == c.company_id)
+    return select(c.id, c.company_id).where(c.company_id.is_not(None), ~there.exists()).order_by(c.id)
+
+
 CHECKS = [
+    Check(
+        "an identity is one customer's",
+        examined=select(func.count()).select_from(customer_identity),
+        violations=_twice(),
+    ),
+    Check(
+        "whoever works for a company works for one that is there",
+        examined=select(func.count()).select_from(customer).where(customer.c.company_id.is_not(None)),
+        violations=_without_company(),
+    ),
+    announced("customer.created", CustomerCreated.name, "customer_id", "customer created"),
+    belongs(customer_identity, "identity"),
     belongs(customer_consent, "consent"),
     belongs(customer_note, "note"),
     belongs(customer_transfer, "transfer"),

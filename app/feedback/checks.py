@@ -2,9 +2,12 @@
 
 from sqlalchemy import func, select
 
-from app.core.checks import Check
+from app.core.checks import Check, announced
 from app.customers.checks import belongs
+from app.feedback.events import FeedbackReceived
 from app.feedback.models import feedback, survey, survey_invitation, survey_response, survey_version
+from app.feedback.staging import feedback_import_row
+from app.imports.checks import waiting
 
 _f, _r, _v = feedback.c, survey_response.c, survey_version.c
 _in_force = (
@@ -25,6 +28,7 @@ CHECKS = [
     belongs(feedback, "piece of feedback"),
     belongs(survey_response, "filled-in survey"),
     belongs(survey_invitation, "invitation to a survey"),
+    announced("feedback.recorded", FeedbackReceived.name, "feedback_id", "piece of feedback recorded"),
     Check(
         "the version of a survey that is asked is a published one",
         examined=select(func.count()).select_from(survey).where(survey.c.published_version.is_not(None)),
@@ -60,4 +64,5 @@ CHECKS = [
         .where(_i.revoked_at.is_not(None), _i.response_id.is_not(None))
         .order_by(_i.customer_id, _i.id),
     ),
+    waiting(feedback_import_row, "row of feedback"),
 ]

@@ -2,9 +2,12 @@
 
 from sqlalchemy import and_, func, select
 
-from app.core.checks import Check
+from app.core.checks import Check, announced
 from app.customers.checks import belongs
+from app.imports.checks import waiting
+from app.interactions.events import InteractionRecorded
 from app.interactions.models import interaction, interaction_version
+from app.interactions.staging import interaction_import_row
 
 _earlier = (
     select(func.count())
@@ -29,6 +32,7 @@ _stands = (
 
 CHECKS = [
     belongs(interaction, "interaction"),
+    announced("interaction.recorded", InteractionRecorded.name, "interaction_id", "interaction recorded"),
     Check(
         "a corrected interaction keeps all its earlier versions",
         examined=select(func.count()).select_from(interaction).where(interaction.c.version > 1),
@@ -43,4 +47,5 @@ CHECKS = [
         .where(~_stands)
         .order_by(interaction_version.c.customer_id, interaction_version.c.id),
     ),
+    waiting(interaction_import_row, "row of interactions"),
 ]

@@ -37,7 +37,7 @@ from app.purchases.models import exchange_rate, purchase, purchase_line
 
 
 def purchase_totals(
-    as_of: BindParameter[Any], window_from: BindParameter[Any], who: Callable[[ColumnElement[Any]], ColumnElement[bool]]
+    as_of: ColumnElement[Any], window_from: ColumnElement[Any], who: Callable[[ColumnElement[Any]], ColumnElement[bool]]
 ) -> Select[Any]:
     """Per customer, what happened up to `as_of`: counts, sums and days; the window is (window_from, as_of].
 

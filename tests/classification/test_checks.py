@@ -52,7 +52,7 @@ async def test_what_the_service_leaves_behind_keeps_every_promise(
     base: list[str], admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs, today: Today
 ) -> None:
     clean = await found(database)
-    assert {promise for promise, each in clean.items() if each.violations} == set()
+    assert [each for each in clean.values() if each.violations] == []
     assert len(clean) == len(features.CHECKS)
     assert clean["the history replayed gives every class that stands, and no other"].examined >= 4
     assert clean["what is pending or will end is reviewed in time"].examined > 0
@@ -72,12 +72,14 @@ REPLAY = "the history replayed gives every class that stands, and no other"
 CHAIN = "each change begins where the one before ended"
 OVERRIDDEN = "who is overridden has an override in force"
 REVIEWED = "what is pending or will end is reviewed in time"
+VAIN = "no change of class was announced that did not happen"
+MEASURED = "every customer was measured, or waits for it"
 REMEMBERED = "what is remembered as decided stands"
 THEIRS = "customer_id = $1 AND scheme = 'spending'"
 CORRUPTIONS = [
     (f"UPDATE customer_class SET class = 'silver' WHERE {THEIRS}", 0, {REPLAY}),
     (f"DELETE FROM customer_class WHERE {THEIRS}", 0, {REPLAY}),
-    (f"DELETE FROM class_change WHERE {THEIRS}", 0, {REPLAY}),
+    (f"DELETE FROM class_change WHERE {THEIRS}", 0, {REPLAY, VAIN}),
     (
         "INSERT INTO customer_class (customer_id, scheme, class, since, as_of, version)"
         " VALUES ($1, 'nothing', 'x', now(), now(), 1)",
@@ -87,7 +89,7 @@ CORRUPTIONS = [
     (
         f"DELETE FROM class_change WHERE {THEIRS} AND id = (SELECT min(id) FROM class_change WHERE {THEIRS})",
         1,
-        {CHAIN},
+        {CHAIN, VAIN},
     ),
     (
         f"UPDATE class_change SET from_class = 'gold' WHERE {THEIRS}"
@@ -111,7 +113,7 @@ CORRUPTIONS = [
     ("UPDATE customer_metrics SET next_review_at = NULL WHERE customer_id = $1", 1, {REVIEWED}),
     ("UPDATE customer_metrics SET next_review_at = '2020-08-09' WHERE customer_id = $1", 1, {REVIEWED}),
     ("UPDATE customer_metrics SET next_review_at = '2020-07-21' WHERE customer_id = $1", 2, {REVIEWED}),
-    ("DELETE FROM customer_metrics WHERE customer_id = $1", 1, {REVIEWED}),
+    ("DELETE FROM customer_metrics WHERE customer_id = $1", 1, {REVIEWED, MEASURED}),
     (f"UPDATE customer_class SET pending_on = NULL WHERE {THEIRS}", 1, {"a pending class has its day"}),
 ]
 UNCONSTRAINED = [
@@ -147,7 +149,8 @@ async def test_what_is_corrupted_is_found_and_nothing_else(
     seen = await found(database)
     assert {promise for promise, each in seen.items() if each.violations} == promises
     for promise in promises:
-        assert str(seen[promise].examples[0]["customer_id"]) == base[who]
+        example = seen[promise].examples[0]
+        assert promise == VAIN or str(example.get("customer_id", example.get("id"))) == base[who]
 
 
 @pytest.mark.parametrize(("constraint", "statement", "promises"), UNCONSTRAINED)
