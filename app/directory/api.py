@@ -160,9 +160,10 @@ async def read_timeline(
     customer_id: Annotated[UUID, Path(description="customer id")],
     page: Paging,
     kind: Annotated[list[Key] | None, Query(max_length=20, description="only these kinds; repeat it")] = None,
-) -> object:
+) -> Response:
     """What happened with a customer, the latest first: interactions, purchases, changes of class, as far as you may."""
-    return await timeline.page_of_timeline(session, actor, customer_id, page, kinds=kind or [])
+    found = await timeline.page_of_timeline(session, actor, customer_id, page, kinds=kind or [])
+    return Response(found, media_type="application/json")
 
 
 @routes.get("/schemes/{key}/classes/{name}/customers", response_model=CustomerPage)

@@ -4,9 +4,9 @@
 It answers a customer in the same shape as our API: the row's columns, identities and classes, the latter two by
 the same correlated subselects, all in one hand-written statement. It knows no token, no permission, no scope in
 its WHERE, no mask, no ETag, no signed cursor, no request id, no metrics, no limits and no problem documents. Its
-list takes the same filters and sorts alike. Its insert is one purchase row, committed by itself, into the same
-table with its indexes and its foreign key: no line, no metrics, no classes, no audit, no outbox, no idempotency
-key, no check that the customer may be seen.
+list takes the same filters and sorts alike. Its timeline is one hand-written union of the same tables. Its insert
+is one purchase row, committed by itself, into the same table with its indexes and its foreign key: no line, no
+metrics, no classes, no audit, no outbox, no idempotency key, no check that the customer may be seen.
 
 `GROUP BY` is one statement over the whole table that yields the measures a recalculation stores, as psql would run
 it with the server's own settings: parallel if the planner likes. Its rows are summed up by the server, so that it
@@ -83,6 +83,25 @@ WHERE (c.region = $1 OR c.region ~>=~ ($1 || '-') AND c.region ~<~ ($1 || '-~'))
 ORDER BY c.id DESC LIMIT $4
 """
 )
+_TIMELINE = """
+(SELECT 'purchase' AS kind, id::text, occurred_at AS at,
+        json_build_object('kind', kind, 'amount', amount::text, 'currency', currency, 'order_ref', order_ref) AS details
+ FROM purchase WHERE customer_id = $1 ORDER BY occurred_at DESC LIMIT $2)
+UNION ALL
+(SELECT 'interaction', id::text, occurred_at,
+        json_build_object('kind', kind, 'direction', direction, 'outcome', outcome, 'subject', subject,
+                          'matter', matter)
+ FROM interaction WHERE customer_id = $1 ORDER BY occurred_at DESC LIMIT $2)
+UNION ALL
+(SELECT 'class_change', id::text, at,
+        json_build_object('scheme', scheme, 'from', from_class, 'to', to_class, 'cause', cause)
+ FROM class_change WHERE customer_id = $1 ORDER BY at DESC LIMIT $2)
+UNION ALL
+(SELECT 'feedback', id::text, occurred_at,
+        json_build_object('kind', kind, 'measure', measure, 'score', score::text, 'channel', channel, 'topic', topic)
+ FROM feedback WHERE customer_id = $1 ORDER BY occurred_at DESC LIMIT $2)
+ORDER BY at DESC LIMIT $2
+"""
 _INSERT = """
 INSERT INTO purchase (customer_id, order_ref, kind, occurred_at, occurred_on, amount, currency, base_amount)
 VALUES ($1, $2, $3, $4, ($4::timestamptz AT TIME ZONE 'UTC')::date, $5, $6, $5)
@@ -119,6 +138,17 @@ class Customer(BaseModel):
 
 class CustomerPage(BaseModel):
     items: list[Customer]
+
+
+class Entry(BaseModel):
+    kind: str
+    id: str
+    at: datetime
+    details: dict[str, str | None]
+
+
+class Timeline(BaseModel):
+    items: list[Entry]
 
 
 class PurchaseIn(BaseModel):
@@ -165,6 +195,11 @@ def bare() -> FastAPI:
     @app.get("/customers", response_model=CustomerPage)
     async def list_customers(request: Request, region: str, scheme: str, name: str, limit: int = 50) -> Any:
         rows = await request.app.state.pool.fetch(_PAGE, region, scheme, name, limit)
+        return {"items": [dict(row) for row in rows]}
+
+    @app.get("/customers/{customer_id}/timeline", response_model=Timeline)
+    async def read_timeline(request: Request, customer_id: UUID, limit: int = 50) -> Any:
+        rows = await request.app.state.pool.fetch(_TIMELINE, customer_id, limit)
         return {"items": [dict(row) for row in rows]}
 
     @app.post("/customers/{customer_id}/purchases", status_code=201, response_model=Purchase)
