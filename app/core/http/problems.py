@@ -158,7 +158,10 @@ def pointer_of(location: Iterable[Any]) -> str:
 
 
 def message_of(error: Mapping[str, Any]) -> str:
-    """What a validation error says, without Pydantic's announcement of it."""
+    """What a validation error says, without Pydantic's announcement of it, and without repeating what was sent."""
+    if error["type"] == "union_tag_invalid":
+        known = error.get("ctx", {}).get("expected_tags")
+        return f"This is of no kind that is known: {known}" if known else "This is of no kind that is known"
     return str(error["msg"]).removeprefix("Value error, ")
 
 
