@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import cached_property
 from typing import Annotated, Any, TypeVar
 
 import asyncpg
@@ -16,6 +17,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 from starlette.datastructures import UploadFile
+from starlette.routing import Match
+from starlette.types import Scope
 
 from app.core import db
 from app.core.audit import Who
@@ -61,6 +64,17 @@ class _Unit:
 
 class StrataRoute(APIRoute):
     """Commits the request's transaction between the answer and its sending; retries one deadlock."""
+
+    @cached_property
+    def _begins(self) -> str:
+        return self.path_format.partition("{")[0]
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        # Every request asks the routes in turn, of which there are hundreds: most are told apart by how they begin.
+        path = scope["path"]
+        if not (path.startswith(self._begins) and self.path_regex.match(path)) and not scope.get("root_path"):
+            return Match.NONE, {}
+        return super().matches(scope)
 
     def get_route_handler(self) -> Handler:
         handler = super().get_route_handler()
