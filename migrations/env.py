@@ -14,7 +14,13 @@ LOCK_TIMEOUT = "5s"
 FOREIGN = ("pgqueuer",)
 
 
+# Indexes of custom fields are made by a job, when somebody asks for them.
+ASKED_FOR = "ix_customer_custom_"
+
+
 def _ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
+    if kind == "index" and (name or "").startswith(ASKED_FOR):
+        return False
     return not (kind == "table" and (name or "").startswith(FOREIGN))
 
 

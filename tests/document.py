@@ -95,8 +95,8 @@ async def made(service: Service, name: str) -> str:
     """What a path parameter can name: something new, which the test may spoil."""
     if name == "token":
         return "A" * 75  # of the form of a survey's link; the links' own tests follow one
-    if name in ("key", "name", "n", "kind"):
-        return {"key": "lifecycle", "name": "prospect", "n": "1", "kind": "notes"}[name]
+    if name in (there := {"key": "lifecycle", "name": "prospect", "n": "1", "kind": "notes"}):
+        return there[name]
     if name == "user_id":
         return str((await service.user({"users:read": "own"}))[0])
     if name == "delegation_id":
@@ -143,6 +143,8 @@ PART_OF_A_CUSTOMER = {
     "note_id",
     "interaction_id",
     "feedback_id",
+    "address_id",
+    "contact_id",
 }  # made by `prepared`, for the customer of the path
 
 
@@ -191,11 +193,17 @@ async def prepared(service: Service, operation: str, customer_id: str) -> dict[s
     """What must be there for the operation to succeed, such as an override to end; names it for the path."""
     if operation == "delete_purchase":
         return {"purchase_id": await purchase(service, customer_id)}
-    if "note_id" in OPERATIONS[operation].path_names:
-        body, path = {"text": "Likes green tea."}, f"/v1/customers/{customer_id}/notes"
-        answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
-        assert answer.status == 201, answer.body
-        return {"note_id": str(answer.json()["id"])}
+    # None of them what the operation's own example would make of it, which would change nothing.
+    for noun, plural, body in (
+        ("note", "notes", {"text": "Likes green tea."}),
+        ("address", "addresses", {**OPERATIONS["add_address"].example, "is_primary": False}),
+        ("contact", "contacts", {"name": "Reception"}),
+    ):
+        if f"{noun}_id" in OPERATIONS[operation].path_names:
+            path = f"/v1/customers/{customer_id}/{plural}"
+            answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
+            assert answer.status == 201, answer.body
+            return {f"{noun}_id": str(answer.json()["id"])}
     if "account" in operation and operation != "open_customer_account":
         path = f"/v1/customers/{customer_id}/account"
         answer = await service.send("POST", path, token=service.tokens["admin"], body={})

@@ -103,8 +103,13 @@ def server() -> Iterator[Server]:
             complaint = {**call, "kind": "complaint", "channel": "phone"}
             said = client.post(f"/v1/customers/{customer}/feedback", json=complaint).json()["id"]
             note = client.post(f"/v1/customers/{customer}/notes", json={"text": "Likes tea."}).json()["id"]
+            contact = client.post(f"/v1/customers/{customer}/contacts", json={"name": "Desk"}).json()["id"]
+            there = {"kind": "office", "lines": "Lantern Lane", "country": "CN"}
+            lives = client.post(f"/v1/customers/{customer}/addresses", json=there).json()["id"]
             ids = {
                 "customer_id": customer,
+                "contact_id": contact,
+                "address_id": lives,
                 "note_id": note,
                 "interaction_id": called,
                 "feedback_id": said,

@@ -30,7 +30,7 @@ from app.classification.queries import classes_of
 from app.classification.recalculate import run_recalculation
 from app.classification.recalculations import enqueue_after_import, run_nightly
 from app.classification.retiring import run_emptying
-from app.classification.schemes import current, decide
+from app.classification.schemes import TagRead, current, decide, reading_tag
 from app.classification.simulate import run_simulation
 from app.classification.simulations import forget_old
 from app.classification.sweep import run_sweep
@@ -48,7 +48,9 @@ from app.customers.events import (
     CustomersCreated,
     CustomersMerged,
     MergeUndone,
+    TagReplaced,
 )
+from app.customers.fields import CUSTOM
 from app.customers.merging.queries import stands_for
 from app.customers.summaries import Summary
 from app.feedback.events import FeedbackImported, FeedbackReceived, SurveyAnswered
@@ -155,7 +157,18 @@ async def on_bulk_change(session: WriteSession, event: CustomersChanged) -> None
 async def _is_read(session: WriteSession, fields: Sequence[str]) -> bool:
     changed = {Fact("field", name) for name in (*fields, "updated_at")}
     read = (await current(session)).facts
+    if "custom" in fields and any(fact.kind == "field" and fact.name.startswith(CUSTOM) for fact in read):
+        return True
     return bool(read & changed) or ("tags" in fields and any(fact.kind == "tag" for fact in read))
+
+
+async def on_tag(session: WriteSession, event: TagReplaced) -> None:
+    """A tag by which a scheme or a segment decides keeps its name. Raises `TagRead`, naming who reads it.
+
+    A published version says what it says: rewriting it would change what has been decided by it.
+    """
+    if readers := await reading_tag(session, event.tag):
+        raise TagRead(f"{event.tag} is read by {', '.join(readers)}; publish them without it first")
 
 
 async def _anew(session: WriteSession, customer_id: UUID, *, is_correction: bool = False) -> dict[str, Any]:
@@ -241,6 +254,7 @@ async def on_import(session: WriteSession, event: ImportCompleted) -> None:
 
 
 HANDLERS: dict[type[Any], Any] = {
+    TagReplaced: on_tag,
     PurchaseRecorded: on_purchase,
     PurchaseDeleted: on_purchase_deleted,
     InteractionRecorded: on_interaction,

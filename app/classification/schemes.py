@@ -10,7 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import func, insert, select
+from sqlalchemy import Text, cast, func, insert, literal, or_, select
+from sqlalchemy.dialects.postgresql import JSONPATH
 
 from app.classification import presets
 from app.classification.definitions import Document, Fact
@@ -29,6 +30,11 @@ document_adapter: TypeAdapter[Document] = TypeAdapter(Document)
 class SchemeFailing(Conflict):
     type = "scheme-failing"
     title = "The scheme cannot be evaluated; its classes stand as they were"
+
+
+class TagRead(Conflict):
+    type = "tag-read"
+    title = "A scheme or a segment reads this tag"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,22 @@ async def _in_force(session: ReadSession) -> list[Record]:
         .where(scheme.c.retired_at.is_(None))
         .order_by(scheme.c.created_at, scheme.c.key)
     )
+
+
+async def reading_tag(session: ReadSession, tag: str) -> list[str]:
+    """The schemes and segments whose version in force, or a draft, asks for the tag."""
+    v = scheme_version.c
+    asks = func.jsonb_path_exists(
+        v.document, cast("$.**.tag ? (@ == $tag)", JSONPATH), func.jsonb_build_object(literal("tag", Text), tag)
+    )
+    rows = await session.all(
+        select(scheme.c.key)
+        .join(scheme_version, v.scheme == scheme.c.key)
+        .where(scheme.c.retired_at.is_(None), or_(v.version == scheme.c.version, v.status == "draft"), asks)
+        .distinct()
+        .order_by(scheme.c.key)
+    )
+    return [row["key"] for row in rows]
 
 
 async def documents(session: ReadSession) -> dict[str, Document]:

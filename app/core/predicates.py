@@ -5,11 +5,7 @@ events. What a leaf means in SQL is the resolver's business; this module only kn
 """
 
 from collections.abc import Iterator
-from datetime import datetime
-from decimal import Decimal, InvalidOperation
-from enum import StrEnum
 from typing import Annotated, Any, Protocol
-from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -22,33 +18,18 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from sqlalchemy import ColumnElement, any_, false, func, literal, not_, or_, true
+from sqlalchemy import ColumnElement, false, func, not_, or_, true
 from sqlalchemy import and_ as sql_and
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import Date, DateTime, Integer, Numeric, Text, Uuid
 from typing_extensions import TypeAliasType
 
-from app.core.bounds import Key, Printable, decimal_in_range, printable, within_calendar
-from app.core.errors import Invalid
+from app.core.bounds import Key, Printable
+from app.core.comparisons import ORDERED as ORDERED
+from app.core.comparisons import Op as Op
+from app.core.comparisons import compare as compare
+from app.core.comparisons import ordered
 
 MAX_DEPTH = 8
 MAX_LEAVES = 100
-
-
-class Op(StrEnum):
-    """How a value is compared."""
-
-    EQ = "eq"
-    NE = "ne"
-    LT = "lt"
-    LTE = "lte"
-    GT = "gt"
-    GTE = "gte"
-    IN = "in"
-    NOT_IN = "not_in"
-    WITHIN = "within"
-    CONTAINS = "contains"
-    IS_NULL = "is_null"
 
 
 _OF_NAMES = (Op.EQ, Op.NE, Op.IN, Op.NOT_IN, Op.IS_NULL)
@@ -63,7 +44,6 @@ def _of_names(op: Op) -> Op:
 _SCHEMA = {"type": "string", "enum": [str(op) for op in _OF_NAMES]}
 NamedOp = Annotated[Op, AfterValidator(_of_names), WithJsonSchema(_SCHEMA)]
 """How names are compared: whole, and in no order."""
-ORDERED = {Op.LT: "<", Op.LTE: "<=", Op.GT: ">", Op.GTE: ">="}
 
 Text200 = Annotated[str, StringConstraints(max_length=200), Printable]
 Whole = Annotated[int, Field(ge=-(2**53), le=2**53, json_schema_extra={"format": "int64"})]
@@ -89,9 +69,12 @@ class MetricIs(_Node):
 
 
 class FieldIs(_Node):
-    """Compares a field of the record: `{"field": "region", "op": "within", "value": "CN-31"}`."""
+    """Compares a field of the record: `{"field": "region", "op": "within", "value": "CN-31"}`.
 
-    field: Key
+    A custom field is `custom.` and its key: `{"field": "custom.store_size", "op": "gte", "value": "120"}`.
+    """
+
+    field: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?$")]
     op: Op
     value: Value = True
 
@@ -272,7 +255,7 @@ def to_sql(node: Node, resolver: Resolver, pointer: str = "") -> ColumnElement[b
         case MetricIs():
             if isinstance(node.value, BreakpointRef):
                 limit = resolver.breakpoint(node.value.breakpoint, f"{pointer}/value")
-                return _ordered(resolver.metric(node.metric, f"{pointer}/metric"), node.op, limit, pointer)
+                return ordered(resolver.metric(node.metric, f"{pointer}/metric"), node.op, limit, pointer)
             return compare(resolver.metric(node.metric, f"{pointer}/metric"), node.op, node.value, pointer)
         case FieldIs():
             return compare(resolver.field(node.field, f"{pointer}/field"), node.op, node.value, pointer)
@@ -288,106 +271,3 @@ def _so_many(count: ColumnElement[int], wanted: HowMany) -> ColumnElement[bool]:
 def known(condition: ColumnElement[Any]) -> ColumnElement[bool]:
     """The condition, false instead of unknown."""
     return func.coalesce(condition, false())
-
-
-def compare(subject: ColumnElement[Any], op: Op, value: Any, pointer: str) -> ColumnElement[bool]:
-    """One comparison with a constant, its value read as the subject's type; NULL when the subject is."""
-    at = f"{pointer}/value"
-    if op is Op.IS_NULL:
-        if not isinstance(value, bool):
-            raise Invalid.at(at, "is_null takes true or false")
-        return subject.is_(None) if value else subject.is_not(None)
-    if op in (Op.IN, Op.NOT_IN):
-        if not isinstance(value, list) or not value:
-            raise Invalid.at(at, f"{op} takes a list of values")
-        among = subject == any_(literal([_typed(subject, each, at) for each in value], ARRAY(subject.type)))
-        return among if op is Op.IN else not_(among)
-    if op is Op.WITHIN and isinstance(value, list):
-        return _within_one_of(subject, value, pointer)
-    if isinstance(value, list):
-        raise Invalid.at(at, f"{op} takes one value; use in for a list")
-    if op in (Op.WITHIN, Op.CONTAINS):
-        return _textual(subject, op, value, pointer)
-    operand = literal(_typed(subject, value, at), subject.type)
-    if op is Op.EQ:
-        return subject == operand
-    if op is Op.NE:
-        return subject != operand
-    return _ordered(subject, op, operand, pointer)
-
-
-def _ordered(subject: ColumnElement[Any], op: Op, operand: ColumnElement[Any], pointer: str) -> ColumnElement[bool]:
-    if op not in ORDERED or isinstance(subject.type, Text):
-        raise Invalid.at(f"{pointer}/op", f"{op} does not apply here")
-    return subject.bool_op(ORDERED[op])(operand)
-
-
-def _textual(subject: ColumnElement[Any], op: Op, value: Any, pointer: str) -> ColumnElement[bool]:
-    if not isinstance(subject.type, Text) or not isinstance(value, str):
-        raise Invalid.at(f"{pointer}/op", f"{op} applies to text")
-    if op is Op.CONTAINS:
-        return subject.icontains(value, autoescape=True)
-    return or_(subject == value, subject.startswith(value + "-", autoescape=True))
-
-
-def _within_one_of(subject: ColumnElement[Any], codes: list[str], pointer: str) -> ColumnElement[bool]:
-    """Within one of many areas: the beginning of the code is looked up, once for each length."""
-    if not codes:
-        raise Invalid.at(f"{pointer}/value", "within takes a code or a list of codes")
-    if not isinstance(subject.type, Text):
-        raise Invalid.at(f"{pointer}/op", "within applies to text")
-    ended = subject.concat("-")
-    by_length: dict[int, list[str]] = {}
-    for code in codes:
-        by_length.setdefault(len(code) + 1, []).append(f"{code}-")
-    return or_(*(func.left(ended, n) == any_(literal(some, ARRAY(Text))) for n, some in by_length.items()))
-
-
-def _typed(subject: ColumnElement[Any], value: Any, pointer: str) -> Any:
-    """The JSON value as the subject's type; `Invalid` when it is not one."""
-    kind = subject.type
-    if isinstance(kind, Text):
-        if isinstance(value, str):
-            return value
-        raise Invalid.at(pointer, "a text is needed")
-    if isinstance(value, bool):
-        raise Invalid.at(pointer, "true and false do not compare with this")
-    if isinstance(kind, Numeric | Integer):
-        number = _number(value, pointer)
-        if isinstance(kind, Integer) and not isinstance(kind, Numeric):
-            if number != number.to_integral_value() or abs(number) >= 2**31:
-                raise Invalid.at(pointer, "a whole number below 2,147,483,648 is needed")
-            return int(number)
-        return number
-    if isinstance(kind, Uuid):
-        return _uuid(value, pointer)
-    if isinstance(kind, DateTime | Date):
-        return _instant(value, pointer, whole_day=isinstance(kind, Date))
-    return value
-
-
-def _number(value: Any, pointer: str) -> Decimal:
-    try:
-        return decimal_in_range(Decimal(str(value)))
-    except (InvalidOperation, ValueError) as error:
-        raise Invalid.at(pointer, 'a number is needed, such as "10000" or "99.90"') from error
-
-
-def _uuid(value: Any, pointer: str) -> UUID:
-    try:
-        return UUID(str(value))
-    except ValueError as error:
-        raise Invalid.at(pointer, "an id is needed, such as 019a0b1c-2d3e-7f40-8a9b-0c1d2e3f4a5b") from error
-
-
-def _instant(value: Any, pointer: str, *, whole_day: bool) -> Any:
-    try:
-        instant = datetime.fromisoformat(printable(str(value)))
-    except ValueError as error:
-        raise Invalid.at(pointer, "an instant is needed, such as 2026-01-02T03:04:05Z") from error
-    if whole_day:
-        return instant.date()
-    try:
-        return within_calendar(instant)
-    except ValueError as error:
-        raise Invalid.at(pointer, str(error)) from error

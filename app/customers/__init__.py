@@ -1,4 +1,4 @@
-"""The customer record: who the customer is, how to reach it, who looks after it; tags, consents, notes, custom fields.
+"""The customer record: who the customer is, how to reach it, who looks after it; tags, addresses and so on.
 
 Announces `CustomerCreated`, `CustomerChanged`, `CustomersChanged`, `CustomerTransferred`, `CustomerDeleted`,
 `TagReplaced`, `ConsentGiven`, `ConsentWithdrawn`, `CustomersMerged`, `MergeUndone`. Reacts to nothing.

@@ -8,7 +8,9 @@ from app.core.checks import Check, announced
 from app.customers.events import CustomerCreated
 from app.customers.models import (
     customer,
+    customer_address,
     customer_consent,
+    customer_contact,
     customer_identity,
     customer_merge,
     customer_merge_row,
@@ -65,4 +67,6 @@ CHECKS = [
     belongs(customer_transfer, "transfer"),
     belongs(customer_merge, "merge"),
     belongs(customer_merge_row, "row of a merge"),
+    belongs(customer_address, "address"),
+    belongs(customer_contact, "contact"),
 ]

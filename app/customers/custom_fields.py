@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Text, any_, delete, func, insert, literal, select, update
+from sqlalchemy import Text, any_, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core import audit
@@ -12,6 +12,7 @@ from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
 from app.core.http.etag import check_version
 from app.core.http.paging import Page
+from app.customers import custom_indexes
 from app.customers.models import custom_field
 from app.customers.rules import fault, normal
 from app.customers.schemas import CustomFieldIn, CustomFieldPatch
@@ -29,13 +30,15 @@ class FieldDefined(Conflict):
 async def checked(session: ReadSession, custom: Mapping[str, str], at: str) -> dict[str, str]:
     """The values in the spelling of their fields; a key that nobody defined holds any text.
 
-    Raises `Invalid` below `at` for each value that its field does not take.
+    Raises `Invalid` below `at` for each value that its field does not take, and for one that is required and missing.
     """
-    if not custom:
-        return {}
-    rows = await session.all(select(custom_field).where(_f.key == any_(literal(list(custom), ARRAY(Text)))))
+    asked = or_(_f.required, _f.key == any_(literal(list(custom), ARRAY(Text))))
+    rows = await session.all(select(custom_field).where(asked).order_by(_f.key))
     values, errors = dict(custom), []
     for row in rows:
+        if row["required"] and not custom.get(row["key"]):
+            errors.append(FieldError(f"{at}/{row['key']}", f"{row['title']} is needed of every customer"))
+            continue
         try:
             values[row["key"]] = normal(row, custom[row["key"]])
         except ValueError as error:
@@ -74,6 +77,8 @@ async def define(session: WriteSession, actor: Actor, body: CustomFieldIn) -> di
         raise FieldDefined.at("/body/key", "choose another key, or change the field that is there") from error
     assert row is not None
     audit.record(session, actor, "custom_field.defined", "custom_field", body.key, after=values)
+    if body.indexed:
+        await custom_indexes.bring_about(session, body.key)
     return dict(row)
 
 
@@ -92,6 +97,8 @@ async def change(
     )
     assert row is not None
     audit.record(session, actor, "custom_field.changed", "custom_field", key, before=was, after=becomes)
+    if "indexed" in becomes:
+        await custom_indexes.bring_about(session, key)
     return dict(row)
 
 
@@ -99,8 +106,10 @@ async def remove(session: WriteSession, actor: Actor, key: str, *, expected: int
     """Delete the definition; what customers have under its key stays, as any text. Raises `NotFound`."""
     before = await _locked(session, actor, key, expected)
     await session.execute(delete(custom_field).where(_f.key == key))
-    was = {name: before[name] for name in ("title", "type", "options", "minimum", "maximum")}
+    was = {name: before[name] for name in ("title", "type", "options", "minimum", "maximum", "required", "indexed")}
     audit.record(session, actor, "custom_field.deleted", "custom_field", key, before=was)
+    if before["indexed"]:
+        await custom_indexes.bring_about(session, key)
 
 
 async def _locked(session: WriteSession, actor: Actor, key: str, expected: int | None) -> Record:

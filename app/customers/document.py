@@ -8,7 +8,21 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, bindparam, case, cast, false, func, literal, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Select,
+    Text,
+    bindparam,
+    case,
+    cast,
+    false,
+    func,
+    literal,
+    null,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import JSON
 
 from app.core.db import Prepared, ReadSession
@@ -49,6 +63,7 @@ def document(actor: Actor) -> ColumnElement[Any]:
         "kind": c.kind,
         "name": c.name,
         "title": c.title,
+        "birthday": _masked(clear, c.birthday, cast(null(), Date)),
         "company_id": c.company_id,
         "region": c.region,
         "source": c.source,

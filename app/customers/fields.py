@@ -1,9 +1,11 @@
 """Fields of the record that a predicate may name; contact data is not among them."""
 
+import re
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause
+from sqlalchemy import ColumnElement, FromClause, Text, literal_column, type_coerce
 
+from app.core.comparisons import Spelled
 from app.core.errors import Invalid
 from app.customers.models import customer
 
@@ -23,10 +25,20 @@ FIELDS = (
 )
 
 
+CUSTOM = "custom."
+"""Begins the name of a custom field, which its key ends."""
+_OF_CUSTOM = re.compile(r"custom\.[a-z][a-z0-9_]{0,62}")
+
+
 def field(name: str, record: FromClause = customer, pointer: str = "") -> ColumnElement[Any]:
-    """The column behind a field. Raises `Invalid` for one that is not listed."""
+    """The column behind a field, or what the record holds of a custom one. Raises `Invalid` for one there is not."""
+    if _OF_CUSTOM.fullmatch(name):
+        # Written out, not a parameter: an index holds the same expression.
+        key: ColumnElement[str] = literal_column(f"'{name.removeprefix(CUSTOM)}'", Text)
+        return type_coerce(record.c.custom.op("->>", return_type=Text())(key), Spelled())
     if name not in FIELDS:
-        raise Invalid.at(pointer, f"there is no field {name} to compare; there are: {', '.join(FIELDS)}")
+        known = ", ".join([*FIELDS, f"{CUSTOM}<key>"])
+        raise Invalid.at(pointer, f"there is no field {name} to compare; there are: {known}")
     return record.c[name]
 
 

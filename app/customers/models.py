@@ -6,6 +6,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Index,
@@ -28,6 +29,7 @@ customer = Table(
     Column("kind", Text, nullable=False, server_default="person"),
     Column("name", Text, nullable=False, info={"personal": "name"}),
     Column("title", Text, info={"personal": "name"}),
+    Column("birthday", Date, info={"personal": "birth"}),
     # No foreign key: both ends are customer-owned and may live on different nodes. The service checks it.
     Column("company_id", UuidType),
     Column("region", Text),
@@ -78,6 +80,8 @@ custom_field = Table(
     Column("options", ARRAY(Text), nullable=False, server_default="{}"),
     Column("minimum", Numeric),
     Column("maximum", Numeric),
+    Column("required", Boolean, nullable=False, server_default="false"),
+    Column("indexed", Boolean, nullable=False, server_default="false", comment="whether a job has made indexes of it"),
     Column("version", Integer, nullable=False, server_default="1"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -112,6 +116,49 @@ customer_note = Table(
     Column("created_by", Text, nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_by", Text, nullable=False),
+)
+
+
+def _of_several() -> list[Column[Any]]:
+    """What every part that a customer can have several of has (see `parts`)."""
+    return [
+        Column("customer_id", UuidType, primary_key=True),
+        Column("id", UuidType, primary_key=True, server_default=func.uuidv7()),
+        Column("is_primary", Boolean, nullable=False),
+        Column("version", Integer, nullable=False, server_default="1"),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    ]
+
+
+customer_address = Table(
+    "customer_address",
+    metadata,
+    *_of_several(),
+    Column("kind", Text, nullable=False),
+    Column("recipient", Text, info={"personal": "name"}),
+    Column("lines", Text, nullable=False, info={"personal": "address"}),
+    Column("city", Text, info={"personal": "address"}),
+    Column("postal_code", Text, info={"personal": "address"}),
+    Column("region", Text),
+    Column("country", Text, nullable=False),
+    CheckConstraint("kind IN ('billing', 'delivery', 'office', 'store', 'home', 'other')", name="kind"),
+    Index("uq_customer_address_primary", "customer_id", "kind", unique=True, postgresql_where=text("is_primary")),
+)
+
+customer_contact = Table(
+    "customer_contact",
+    metadata,
+    # No foreign keys, as everywhere within customers (decision 008).
+    *_of_several(),
+    Column("person_id", UuidType, index=True, comment="the contact's own record, if there is one"),
+    Column("name", Text, info={"personal": "name"}),
+    Column("role", Text),
+    Column("since", Date),
+    Column("until", Date),
+    CheckConstraint("until >= since", name="period"),
+    CheckConstraint("name IS NOT NULL OR person_id IS NOT NULL", name="who"),
+    Index("uq_customer_contact_primary", "customer_id", unique=True, postgresql_where=text("is_primary")),
 )
 
 customer_transfer = Table(
@@ -190,10 +237,25 @@ customer_merge_row = Table(
     comment="which rows a merge moved: they go back when it is undone",
 )
 
-OF_A_CUSTOMER = (customer_consent, customer_note, customer_transfer, customer_merge, customer_merge_row)
+OF_A_CUSTOMER = (
+    customer_consent,
+    customer_note,
+    customer_address,
+    customer_contact,
+    customer_transfer,
+    customer_merge,
+    customer_merge_row,
+)
 """What goes with a customer who is deleted; identities go by their foreign key."""
 
-GONE_WHEN_ERASED = (customer_consent, customer_note, customer_identity, customer_merge_row)
+GONE_WHEN_ERASED = (
+    customer_consent,
+    customer_note,
+    customer_address,
+    customer_contact,
+    customer_identity,
+    customer_merge_row,
+)
 """What goes with a person who is forgotten; that there was a merge is kept, without what it says of anybody."""
 
 KEPT_OF_A_CUSTOMER = (customer, customer_identity, *OF_A_CUSTOMER)

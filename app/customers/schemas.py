@@ -1,14 +1,22 @@
 """Requests and answers of the customer record."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from app.core.bounds import Count, DecimalText, In, Key, Line, Out, PastInstant, Printable
+from app.core import clock
+from app.core.bounds import Count, Day, DecimalText, Flag, In, Key, Line, Out, PastInstant, Printable
 from app.core.settings import get_settings
 from app.customers.contacts import normal_email, normal_phone
+
+
+def _not_to_come(day: date) -> date:
+    if day > clock.business_day(clock.business_now()):
+        raise ValueError("this day is still to come")
+    return day
+
 
 Kind = Literal["person", "company"]
 Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,6}){0,4}$")]
@@ -33,6 +41,7 @@ Option = Annotated[
     Printable,
 ]
 Options = Annotated[list[Option], Field(max_length=200, description="what can be chosen; no semicolons")]
+Birthday = Annotated[Day, AfterValidator(_not_to_come)]
 Custom = Annotated[dict[Key, CustomValue], Field(max_length=100)]
 
 _EXAMPLE: dict[str, Any] = {
@@ -64,6 +73,7 @@ class CustomerIn(In):
     kind: Kind = "person"
     name: Line
     title: Line | None = None
+    birthday: Birthday | None = None
     company_id: UUID | None = None
     region: Region | None = None
     source: Line | None = None
@@ -85,6 +95,7 @@ class CustomerPatch(In):
     kind: Kind = "person"
     name: Line = ""
     title: Line | None = None
+    birthday: Birthday | None = None
     company_id: UUID | None = None
     region: Region | None = None
     source: Line | None = None
@@ -119,12 +130,13 @@ class IdentityOut(Out):
 
 
 class CustomerOut(Out):
-    """A customer. Phone, e-mail and identities come masked without `customers:read_contact`."""
+    """A customer. Without `customers:read_contact` phone, e-mail and identities come masked, and no birthday."""
 
     id: UUID
     kind: Kind
     name: str
     title: str | None
+    birthday: date | None
     company_id: UUID | None
     region: str | None
     source: str | None
@@ -328,6 +340,8 @@ class CustomFieldIn(In):
     options: Options = []
     minimum: DecimalText | None = None
     maximum: DecimalText | None = None
+    required: Flag = Field(default=False, description="whoever creates a customer or writes its `custom` gives a value")
+    indexed: Flag = Field(default=False, description="have indexes made in the background, for searches by this field")
 
 
 class CustomFieldPatch(In):
@@ -339,6 +353,8 @@ class CustomFieldPatch(In):
     options: Options = []
     minimum: DecimalText | None = None
     maximum: DecimalText | None = None
+    required: Flag = False
+    indexed: Flag = False
 
 
 class CustomFieldOut(Out):
@@ -350,6 +366,8 @@ class CustomFieldOut(Out):
     options: list[str]
     minimum: DecimalText | None
     maximum: DecimalText | None
+    required: bool
+    indexed: bool
     version: int
     created_at: datetime
     updated_at: datetime

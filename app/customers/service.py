@@ -19,7 +19,15 @@ from app.customers.custom_fields import checked
 from app.customers.document import READ_CONTACT, visible_to
 from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted, CustomerErased
 from app.customers.hands import HANDS, note_hands
-from app.customers.models import GONE_WHEN_ERASED, OF_A_CUSTOMER, PERSONAL, customer, customer_identity, customer_merge
+from app.customers.models import (
+    GONE_WHEN_ERASED,
+    OF_A_CUSTOMER,
+    PERSONAL,
+    customer,
+    customer_contact,
+    customer_identity,
+    customer_merge,
+)
 from app.customers.queries import before_deletion, merged_into
 from app.customers.references import EXTERNAL
 from app.customers.schemas import BatchCustomer, CustomerIn, CustomerPatch, IdentityIn
@@ -123,6 +131,7 @@ async def remove(session: WriteSession, actor: Actor, customer_id: UUID, *, expe
     merged = await session.all(merged_into(customer_id))
     for table in OF_A_CUSTOMER:
         await session.execute(delete(table).where(table.c.customer_id == customer_id))
+    await session.execute(delete(customer_contact).where(customer_contact.c.person_id == customer_id))
     await session.execute(delete(customer).where(customer.c.id == customer_id))
     for gone in [customer_id, *(row["merged_id"] for row in merged)]:
         audit.record(session, actor, "customer.deleted", "customer", gone)
@@ -141,6 +150,7 @@ async def erase(session: WriteSession, actor: Actor, customer_id: UUID) -> list[
     for table in GONE_WHEN_ERASED:
         await session.execute(delete(table).where(table.c.customer_id == customer_id))
     await personal.blank(session, customer_merge, customer_id)
+    await session.execute(delete(customer_contact).where(customer_contact.c.person_id == customer_id))
     await session.execute(
         update(customer)
         .where(customer.c.id == customer_id)

@@ -23,7 +23,7 @@ from app.core.predicates import AllOf, AnyOf, ClassIs, HasEvents, Node, NotOf, O
 from app.core.settings import get_settings
 from app.customers.contacts import normal_identity
 from app.customers.document import READ_CONTACT, documents, shape_for, visible_to
-from app.customers.fields import FIELDS, field
+from app.customers.fields import field
 from app.customers.models import customer, customer_identity
 from app.directory.schemas import Sort
 from app.identity.actor import Actor
@@ -224,9 +224,7 @@ class CustomerResolver:
                 raise Forbidden(f"{name} is masked for you; searching by it needs {READ_CONTACT}")
             # Of a customer whose contact data is masked nothing can be found out by asking, either.
             return case((visible_to(self._actor, READ_CONTACT), CONTACT_FIELDS[name]))
-        if name not in FIELDS:
-            raise Invalid.at(pointer, f"there is no field {name}; there are: {', '.join([*FIELDS, *CONTACT_FIELDS])}")
-        return field(name)
+        return field(name, pointer=pointer)
 
     def class_is(self, leaf: ClassIs, pointer: str) -> ColumnElement[bool]:
         if leaf.scheme not in self._class_names:

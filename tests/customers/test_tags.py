@@ -147,3 +147,27 @@ async def test_schemes_that_read_tags_follow_a_rename(
     assert (await admin.post("/v1/recalculations", json={})).status_code == 202
     await run_jobs()
     assert (await admin.get(f"/v1/customers/{made['id']}")).json()["classes"]["trading"] == "trade"
+
+
+async def test_a_tag_that_a_scheme_or_a_segment_reads_keeps_its_name(
+    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs
+) -> None:
+    made = await create(admin, tags=["wholesale", "fair", "loose"])
+    document = {
+        "kind": "rules",
+        "rules": [{"class": "trade", "when": {"any": [{"tag": "wholesale"}]}}],
+        "default": "retail",
+    }
+    await schemes.publish(database, "trading", document)
+    segment = {"key": "fairs", "title": "Fairs", "when": {"not": {"tag": "fair"}}}
+    assert (await admin.post("/v1/segments", json=segment)).status_code in (201, 202)
+    for answer, reader in (
+        (await admin.patch("/v1/tags/wholesale", json={"tag": "trade"}), "trading"),
+        (await admin.post("/v1/tags/merges", json={"tags": ["loose", "fair"], "into": "x"}), "fairs"),
+        (await admin.delete("/v1/tags/fair"), "fairs"),
+    ):
+        assert (answer.status_code, answer.json()["type"]) == (409, "urn:strata:problem:tag-read")
+        assert f"is read by {reader};" in answer.json()["detail"]
+    assert await tags_of(admin, made) == ["fair", "loose", "wholesale"]
+    assert (await admin.delete("/v1/schemes/fairs")).status_code < 300
+    assert (await admin.delete("/v1/tags/fair")).json() == {"customers": 1, "remaining": 0}

@@ -57,6 +57,9 @@ async def a_life(admin: httpx.AsyncClient) -> str:
     corrected = await admin.patch(f"{path}/interactions/{spoken['id']}", json={"minutes": "canary!", "reason": WORD})
     assert corrected.status_code == 200, corrected.text
     await _posted(admin, f"{path}/notes", {"text": WORD}, key="note-1")
+    address = {"kind": "home", "country": "CN", **dict.fromkeys(("recipient", "lines", "city"), WORD)}
+    await _posted(admin, f"{path}/addresses", address, key="address-1")
+    await _posted(admin, f"{path}/contacts", {"name": WORD, "role": "buyer"}, key="contact-1")
     await _posted(admin, f"{path}/consents", consent)
     said = {"kind": "complaint", "channel": "phone", "text": WORD, "occurred_at": "2024-01-02T03:04:05Z"}
     await _posted(admin, f"{path}/feedback", said)

@@ -13,7 +13,19 @@ from math import ceil, floor
 from sqlalchemy import Text
 
 from app.classification.metrics import INSTANTS, METRICS
-from app.core.predicates import AllOf, AnyOf, BreakpointRef, ClassIs, FieldIs, HasEvents, MetricIs, Node, NotOf, Op
+from app.core.comparisons import Spelled
+from app.core.predicates import (
+    AllOf,
+    AnyOf,
+    BreakpointRef,
+    ClassIs,
+    FieldIs,
+    HasEvents,
+    MetricIs,
+    Node,
+    NotOf,
+    Op,
+)
 from app.customers import fields
 
 MAX_ALTERNATIVES = 16
@@ -213,7 +225,10 @@ def _text_name(leaf: ClassIs | FieldIs) -> str:
 
 
 def _is_text(leaf: ClassIs | FieldIs) -> bool:
-    return isinstance(leaf, ClassIs) or isinstance(fields.field(leaf.field).type, Text)
+    if isinstance(leaf, ClassIs):
+        return True
+    kind = fields.field(leaf.field).type
+    return isinstance(kind, Text) and not isinstance(kind, Spelled)
 
 
 def _of_null(subject: str, *, is_null: bool) -> _Alternatives:

@@ -7,6 +7,7 @@ from app.classification.explanation.words import Words
 from app.classification.metrics import METRICS
 from app.core.predicates import HasEvents
 from app.core.settings import get_settings
+from app.customers.fields import CUSTOM
 
 _PHRASES = {
     "space": "",
@@ -189,7 +190,7 @@ class Chinese(Words):
         return TITLES.get(name, METRICS[name].title)
 
     def field_title(self, name: str) -> str:
-        return FIELDS.get(name, name)
+        return FIELDS.get(name, name.removeprefix(CUSTOM))
 
     def events(self, leaf: HasEvents) -> str:
         within = f"近{leaf.within_days:,}天" if leaf.within_days else ""

@@ -5,6 +5,7 @@ from app.classification.explanation.judged import Need
 from app.classification.explanation.words import Words
 from app.classification.metrics import METRICS
 from app.core.predicates import HasEvents
+from app.customers.fields import CUSTOM
 
 _PHRASES = {
     "space": " ",
@@ -135,7 +136,7 @@ class English(Words):
         return METRICS[name].title.replace(",", "")
 
     def field_title(self, name: str) -> str:
-        return name.replace("_", " ")
+        return name.removeprefix(CUSTOM).replace("_", " ")
 
     def events(self, leaf: HasEvents) -> str:
         return f"{leaf.event}s{self._which(leaf)}"

@@ -1,6 +1,16 @@
 """Routes of the customer record, a module for each noun."""
 
-from app.customers.api import consents, custom_fields, merges, notes, record, tags, transfers
+from app.customers.api import (
+    addresses,
+    consents,
+    contacts,
+    custom_fields,
+    merges,
+    notes,
+    record,
+    tags,
+    transfers,
+)
 
 routers = [
     merges.routes,
@@ -9,5 +19,7 @@ routers = [
     tags.routes,
     consents.routes,
     notes.routes,
+    contacts.routes,
+    addresses.routes,
     custom_fields.routes,
 ]
