@@ -40,6 +40,7 @@ from app.customers.merging import checks as merging_checks
 from app.customers.merging import places
 from app.customers.merging import repointing as customers_repointing
 from app.customers.merging.places import Place
+from app.customers.regions import tree as regions
 from app.customers.timeline import TimelinePart
 from app.directory import api as directory_api
 from app.directory import checks as directory_checks
@@ -283,7 +284,8 @@ def install() -> None:
 
 
 async def seed(session: WriteSession, *, admin_password: str | None) -> str | None:
-    """Roles, the first user and the preset schemes, where they are missing. Returns a password made up here."""
+    """Roles, the first user, regions and the preset schemes, where missing. Returns a password made up here."""
     password = await identity_seed.seed(session, admin_password=admin_password)
+    await regions.seed(session)
     await classification_schemes.seed(session)
     return password

@@ -95,7 +95,7 @@ async def made(service: Service, name: str) -> str:
     """What a path parameter can name: something new, which the test may spoil."""
     if name == "token":
         return "A" * 75  # of the form of a survey's link; the links' own tests follow one
-    if name in (there := {"key": "lifecycle", "name": "prospect", "n": "1", "kind": "notes"}):
+    if name in (there := {"key": "lifecycle", "name": "prospect", "n": "1", "kind": "notes", "region_code": "CN-44"}):
         return there[name]
     if name == "user_id":
         return str((await service.user({"users:read": "own"}))[0])
@@ -193,17 +193,8 @@ async def prepared(service: Service, operation: str, customer_id: str) -> dict[s
     """What must be there for the operation to succeed, such as an override to end; names it for the path."""
     if operation == "delete_purchase":
         return {"purchase_id": await purchase(service, customer_id)}
-    # None of them what the operation's own example would make of it, which would change nothing.
-    for noun, plural, body in (
-        ("note", "notes", {"text": "Likes green tea."}),
-        ("address", "addresses", {**OPERATIONS["add_address"].example, "is_primary": False}),
-        ("contact", "contacts", {"name": "Reception"}),
-    ):
-        if f"{noun}_id" in OPERATIONS[operation].path_names:
-            path = f"/v1/customers/{customer_id}/{plural}"
-            answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
-            assert answer.status == 201, answer.body
-            return {f"{noun}_id": str(answer.json()["id"])}
+    if found := await part(service, operation, customer_id):
+        return found
     if "account" in operation and operation != "open_customer_account":
         path = f"/v1/customers/{customer_id}/account"
         answer = await service.send("POST", path, token=service.tokens["admin"], body={})
@@ -238,6 +229,21 @@ async def prepared(service: Service, operation: str, customer_id: str) -> dict[s
             uuid.UUID(customer_id),
             status,
         )
+    return {}
+
+
+async def part(service: Service, operation: str, customer_id: str) -> dict[str, str]:
+    """A part of the record that the path names: not what the operation's example would make of it."""
+    for noun, plural, body in (
+        ("note", "notes", {"text": "Likes green tea."}),
+        ("address", "addresses", {**OPERATIONS["add_address"].example, "is_primary": False}),
+        ("contact", "contacts", {"name": "Reception"}),
+    ):
+        if f"{noun}_id" in OPERATIONS[operation].path_names:
+            path = f"/v1/customers/{customer_id}/{plural}"
+            answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
+            assert answer.status == 201, answer.body
+            return {f"{noun}_id": str(answer.json()["id"])}
     return {}
 
 

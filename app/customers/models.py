@@ -88,6 +88,18 @@ custom_field = Table(
     CheckConstraint("type IN ('text', 'number', 'money', 'date', 'choice', 'multi_choice', 'boolean')", name="type"),
 )
 
+region = Table(
+    "region",
+    metadata,
+    # What customers' regions are called. No foreign key leads here: a region may be finer than the tree.
+    Column("code", Text, primary_key=True),
+    Column("parent", Text, ForeignKey("region.code"), index=True),
+    Column("level", Text, nullable=False),
+    Column("name_en", Text),
+    Column("name_zh", Text, nullable=False),
+    CheckConstraint("level IN ('country', 'province', 'city', 'county')", name="level"),
+)
+
 customer_consent = Table(
     "customer_consent",
     metadata,

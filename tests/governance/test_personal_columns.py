@@ -76,6 +76,7 @@ OF_NOBODY = {
     "org_unit",
     "prediction",
     "recalculation",
+    "region",
     "retention_period",
     "role",
     "scheme",

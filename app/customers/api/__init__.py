@@ -8,6 +8,7 @@ from app.customers.api import (
     merges,
     notes,
     record,
+    regions,
     tags,
     transfers,
 )
@@ -22,4 +23,5 @@ routers = [
     contacts.routes,
     addresses.routes,
     custom_fields.routes,
+    regions.routes,
 ]
