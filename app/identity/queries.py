@@ -148,7 +148,9 @@ def _further_units(day: date) -> ColumnElement[Any]:
 
 def _is_further_unit(day: date) -> ColumnElement[bool]:
     m = unit_membership.c
-    return org_unit.c.id.in_(select(m.unit_id).where(m.user_id == user_account.c.id, _holds(day)))
+    # Two levels below the user's row: unless it is told, this would ask for the memberships of every user.
+    hers = select(m.unit_id).where(m.user_id == user_account.c.id, _holds(day)).correlate(user_account)
+    return org_unit.c.id.in_(hers)
 
 
 def _subtree_of(table: FromClause, further: ColumnElement[bool] = _NONE) -> ColumnElement[Any]:

@@ -92,11 +92,15 @@ async def test_a_subtree_begins_at_every_unit_one_is_in(
     admin: httpx.AsyncClient,
     seller: tuple[Person, dict[str, str], Sees],
     make_role: MakeRole,
+    make_person: MakePerson,
 ) -> None:
     person, units, sees = seller
     key = await make_role({"customers:read": "subtree"})
     assert (await admin.patch(f"/v1/users/{person.id}", json={"roles": [key]})).status_code == 200
     assert await sees() == {"east"}
+    other = await make_person(key, unit_id=units["east"])
+    await joined(admin, other.id, units["west"])
+    assert await sees() == {"east"}, "somebody else's membership"
     await joined(admin, person.id, units["west"])
     assert await sees() == {"east", "west", "harbour"}
 
