@@ -91,6 +91,7 @@ from app.quality import events as quality_events
 from app.quality import handlers as quality_handlers
 from app.self_service import api as self_service_api
 from app.self_service import checks as self_service_checks
+from app.self_service import events as self_service_events
 from app.self_service import handlers as self_service_handlers
 from app.self_service import models as self_service_models
 from app.self_service import repointing as self_service_repointing
@@ -243,6 +244,7 @@ FEATURES = [
     Feature(
         "self_service",
         self_service_api.routers,
+        events=self_service_events,
         handlers=self_service_handlers.HANDLERS,
         customer_tables=self_service_models.KEPT_OF_A_CUSTOMER,
         merging=self_service_repointing.PLACES,

@@ -145,6 +145,7 @@ PART_OF_A_CUSTOMER = {
     "feedback_id",
     "address_id",
     "contact_id",
+    "change_id",
 }  # made by `prepared`, for the customer of the path
 
 
@@ -195,11 +196,8 @@ async def prepared(service: Service, operation: str, customer_id: str) -> dict[s
         return {"purchase_id": await purchase(service, customer_id)}
     if found := await part(service, operation, customer_id):
         return found
-    if "account" in operation and operation != "open_customer_account":
-        path = f"/v1/customers/{customer_id}/account"
-        answer = await service.send("POST", path, token=service.tokens["admin"], body={})
-        assert answer.status in (201, 409), answer.body
-        return {}
+    if operation == "read_profile_change" or ("account" in operation and operation != "open_customer_account"):
+        return await _let_in(service, operation, customer_id)
     if operation in ("put_customer_tag", "take_customer_tag"):
         if operation == "take_customer_tag":
             path = f"/v1/customers/{customer_id}/tags/fair"
@@ -244,6 +242,18 @@ async def part(service: Service, operation: str, customer_id: str) -> dict[str, 
             answer = await service.send("POST", path, token=service.tokens["admin"], body=body)
             assert answer.status == 201, answer.body
             return {f"{noun}_id": str(answer.json()["id"])}
+    return {}
+
+
+async def _let_in(service: Service, operation: str, customer_id: str) -> dict[str, str]:
+    """The customer with an account, or with a change that waits for its code."""
+    if operation == "read_profile_change":
+        asked = "INSERT INTO profile_change (customer_id, field, value, expires_at)"
+        values = "VALUES ($1, 'email', 'mei@example.com', now() + interval '1 day') RETURNING id"
+        return {"change_id": str(await service.value(f"{asked} {values}", uuid.UUID(customer_id)))}
+    path = f"/v1/customers/{customer_id}/account"
+    answer = await service.send("POST", path, token=service.tokens["admin"], body={})
+    assert answer.status in (201, 409), answer.body
     return {}
 
 

@@ -5,13 +5,14 @@ from sqlalchemy import func, select
 from app.core.checks import Check
 from app.customers.checks import belongs
 from app.identity.models import user_account
-from app.self_service.models import customer_account
+from app.self_service.models import customer_account, profile_change
 
 _a, _u = customer_account.c, user_account.c
 _examined = select(func.count()).select_from(customer_account)
 
 CHECKS = [
     belongs(customer_account, "account of a customer"),
+    belongs(profile_change, "change that waits for a code"),
     Check(
         "an account is one customer's",
         examined=_examined,

@@ -10,7 +10,7 @@ from app.customers import service as customers
 from app.customers.models import customer, customer_identity
 from app.customers.schemas import CustomerPatch
 from app.identity.actor import Actor
-from app.self_service import oneself
+from app.self_service import changes, oneself
 from app.self_service.schemas import MyProfilePatch
 
 READ = "my_profile:read"
@@ -28,10 +28,20 @@ async def read(session: ReadSession, actor: Actor) -> dict[str, Any]:
 
 
 async def change(session: WriteSession, actor: Actor, body: MyProfilePatch, *, expected: int | None) -> dict[str, Any]:
-    """Change the fields that are given. Raises `NoCustomer`, `PreconditionFailed`."""
+    """Change the fields that are given; another address or number waits for its code.
+
+    Raises `NoCustomer`, `PreconditionFailed`.
+    """
     me = await oneself.find(session, actor)
-    patch = CustomerPatch.model_validate(body.model_dump(exclude_unset=True))
+    values = body.model_dump(exclude_unset=True)
+    wanted = {field: values.pop(field) for field in ("email", "phone") if field in values}
+    patch = CustomerPatch.model_validate(values)
     await customers.change(session, me.may(customers.WRITE), me.customer_id, patch, expected=expected)
+    stands = await session.first(select(_c.email, _c.phone).where(_c.id == me.customer_id))
+    assert stands is not None
+    for field, value in wanted.items():
+        if value != stands[field]:
+            await changes.request(session, me, field, value)
     return await _shown(session, me.customer_id)
 
 
@@ -39,4 +49,13 @@ async def _shown(session: ReadSession, customer_id: UUID) -> dict[str, Any]:
     row = await session.first(select(*_SHOWN).where(_c.id == customer_id))
     assert row is not None
     known = select(_i.kind, _i.value).where(_i.customer_id == customer_id).order_by(_i.kind, _i.value)
-    return {**row, "identities": [dict(each) for each in await session.all(known)]}
+    return {
+        **row,
+        "identities": [dict(each) for each in await session.all(known)],
+        "waiting": await changes.waiting(session, customer_id),
+    }
+
+
+async def confirm(session: WriteSession, actor: Actor, field: str, code: str, *, secret: str) -> dict[str, Any]:
+    """Make a change that waits for this code. Raises as `changes.confirm` does."""
+    return await _shown(session, await changes.confirm(session, actor, field, code, secret=secret))

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from app.classification.schemas.classes import PendingOut
 from app.classification.schemas.explanations import NextClassOut
 from app.core.bounds import In, Key, Line, Out
-from app.customers.schemas import Channel, ConsentStatus, IdentityOut, Kind, Region
+from app.customers.schemas import Channel, ConsentStatus, Email, IdentityOut, Kind, Phone, Region
 from app.customers.schemas import Language as LanguageTag
 from app.feedback.schemas.surveys import ANSWERS, Answer, AnswerText, SurveyDocumentOut, WordingOut
 from app.identity.schemas import Username
@@ -74,15 +74,49 @@ class ShownSchemeList(Out):
     next_cursor: None = None
 
 
-class MyProfilePatch(In):
-    """The fields to change; a field left out stays as it is."""
+def _left_out(schema: dict[str, Any]) -> None:
+    schema["examples"] = [{"name": "Mei Chen", "language": "zh", "email": "mei.chen@example.com"}]
+    for each in schema["properties"].values():
+        each.pop("default", None)
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Mei Chen", "language": "zh"}]})
+
+class MyProfilePatch(In):
+    """The fields to change; one left out stays as it is. Another e-mail address or phone number waits for its code."""
+
+    model_config = ConfigDict(json_schema_extra=_left_out)
 
     name: Line = ""
     title: Line | None = None
     region: Region | None = None
     language: LanguageTag | None = None
+    email: Email = ""
+    phone: Phone = ""
+
+
+class MyChangeOut(Out):
+    """What waits for its code, and until when."""
+
+    field: Literal["email", "phone"]
+    value: str
+    expires_at: datetime
+
+
+class MyConfirmationIn(In):
+    """The code that was sent to the new address or number."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"field": "email", "code": "01234567"}]})
+
+    field: Literal["email", "phone"]
+    code: Annotated[str, StringConstraints(pattern=r"^[0-9]{8}$")]
+
+
+class ProfileChangeOut(MyChangeOut):
+    """What to send where: the code, to the new address or number, in the customer's language."""
+
+    customer_id: UUID
+    id: UUID
+    code: str
+    language: str | None
 
 
 class MyProfileOut(Out):
@@ -97,6 +131,7 @@ class MyProfileOut(Out):
     phone: str | None
     email: str | None
     identities: list[IdentityOut]
+    waiting: list[MyChangeOut]
     version: int
     created_at: datetime
     updated_at: datetime

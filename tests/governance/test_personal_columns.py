@@ -27,6 +27,7 @@ PLAIN = {
     "api_key": "name prefix permissions",
     "audit_event": "actor_kind action resource resource_id before after request_id",
     "customer_account": "linked_by",
+    "profile_change": "field",
     "customer_transfer": "transferred_by",
     "class_change": "scheme from_class to_class cause actor correlation_id",
     "class_override": "scheme class_ status proposed_by decided_by ended_by",

@@ -21,7 +21,7 @@ from app.main import create_app
 from app.quality.reminders import remind
 from app.webhooks.events import WebhookTest
 from tests.classification import schemes
-from tests.conftest import MakeUser, RunJobs
+from tests.conftest import ActAs, MakeUser, RunJobs
 from tests.customers.customers import create
 from tests.feedback.asking import published, said
 from tests.imports.sending import csv_of, started
@@ -90,6 +90,7 @@ async def test_whatever_is_sent_is_as_it_is_documented(
     database: Database,
     server: Endpoint,
     make_user: MakeUser,
+    act_as: ActAs,
     run_jobs: RunJobs,
     today: Callable[[date], None],
 ) -> None:
@@ -100,6 +101,9 @@ async def test_whatever_is_sent_is_as_it_is_documented(
     assert tested.status_code == 202, tested.text
     await classified(admin, database, run_jobs, today)
     await recorded(admin, database, make_user, run_jobs)
+    customer_id = (await create(admin))["id"]
+    opened = (await admin.post(f"/v1/customers/{customer_id}/account", json={})).json()
+    await done((await act_as(opened["username"])).patch("/v1/my/profile", json={"email": "mei@example.com"}))
     async with endpoint() as gone:
         gone.says = lambda _: answer(410)
         await make(admin, gone, "customer.created")

@@ -6,15 +6,16 @@ from uuid import UUID
 from fastapi import Depends, Path, Request, Response
 
 from app.core.bounds import Key
-from app.core.http.routes import ReadSession, WriteSession, router
+from app.core.http.routes import REQUEST_ID, ReadSession, WriteSession, router
 from app.identity.access import Requires
 from app.identity.actor import Actor
-from app.self_service import accounts, classes
+from app.self_service import accounts, changes, classes
 from app.self_service.schemas import (
     AccountIn,
     AccountInvitationIn,
     AccountInvited,
     AccountOut,
+    ProfileChangeOut,
     ShownSchemeList,
     ShownSchemeOut,
 )
@@ -23,6 +24,7 @@ routes = router(tag="Self-service")
 
 CanReadAccounts = Annotated[Actor, Depends(Requires(accounts.READ))]
 CanWriteAccounts = Annotated[Actor, Depends(Requires(accounts.WRITE))]
+CanDeliver = Annotated[Actor, Depends(Requires(changes.DELIVER))]
 CanReadSchemes = Annotated[Actor, Depends(Requires(classes.SCHEMES_READ))]
 CanShowSchemes = Annotated[Actor, Depends(Requires(classes.SHOW))]
 CustomerId = Annotated[UUID, Path(description="customer id")]
@@ -67,6 +69,27 @@ async def invite_to_customer_account(
     """Another invitation, for who lost the first one or the password. Setting a password uses up all of them."""
     response.headers["cache-control"] = "no-store"
     return await accounts.invite(session, actor, customer_id, body.days, secret=request.app.state.secret)
+
+
+@routes.get("/customers/{customer_id}/profile-changes/{change_id}", response_model=ProfileChangeOut)
+async def read_profile_change(
+    actor: CanDeliver,
+    session: ReadSession,
+    request: Request,
+    customer_id: CustomerId,
+    change_id: Annotated[UUID, Path(description="as `customer.change_requested` names it")],
+    response: Response,
+) -> object:
+    """The code that confirms a customer's new address or number, for whoever sends it there."""
+    response.headers["cache-control"] = "no-store"
+    return await changes.to_deliver(
+        session,
+        actor,
+        customer_id,
+        change_id,
+        secret=request.app.state.secret,
+        request_id=request.scope.get(REQUEST_ID),
+    )
 
 
 @routes.get("/shown-schemes", response_model=ShownSchemeList)

@@ -31,6 +31,7 @@ from app.self_service.schemas import (
     MyAnswersIn,
     MyAnswersOut,
     MyClassList,
+    MyConfirmationIn,
     MyConsentIn,
     MyConsentOut,
     MyConsentPage,
@@ -49,6 +50,11 @@ READ_DATA = "my_data:read"
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
 _THROTTLED: dict[int | str, dict[str, Any]] = {
     429: {"description": "Too many requests; wait as Retry-After says", "content": _PROBLEM}
+}
+
+_OF_CODES: dict[int | str, dict[str, Any]] = {
+    410: {"description": "Nothing waits for this code", "content": _PROBLEM},
+    **_THROTTLED,
 }
 
 CanReadProfile = Annotated[Actor, Depends(Requires(profile.READ))]
@@ -107,16 +113,33 @@ async def read_my_profile(actor: CanReadProfile, session: ReadSession, request: 
     return found
 
 
-@routes.patch("/profile", response_model=MyProfileOut)
+@routes.patch("/profile", response_model=MyProfileOut, responses=_THROTTLED)
 async def change_my_profile(
     actor: CanWriteProfile,
+    counted: Counted,
     session: WriteSession,
     body: MyProfilePatch,
     response: Response,
     if_match: IfMatch = None,
 ) -> object:
-    """Change my name, title, region or language."""
+    """Change my name, title, region or language; another e-mail address or phone number waits for its code."""
     changed = await profile.change(session, actor, body, expected=expected_version(if_match))
+    etag(response, changed["version"])
+    return changed
+
+
+@routes.post("/profile/confirmations", response_model=MyProfileOut, responses=_OF_CODES)
+async def confirm_my_profile(
+    actor: CanWriteProfile,
+    counted: Counted,
+    session: WriteSession,
+    request: Request,
+    body: MyConfirmationIn,
+    response: Response,
+) -> object:
+    """Confirm another e-mail address or phone number by the code that was sent there; it works once, five tries."""
+    secret = request.app.state.secret
+    changed = await profile.confirm(session, actor, body.field, body.code, secret=secret)
     etag(response, changed["version"])
     return changed
 

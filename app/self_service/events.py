@@ -1,0 +1,21 @@
+"""What this package announces. The payload carries neither the new address nor the code."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileChangeRequested:
+    """A customer wants another e-mail address or phone number (`field`); whoever sends messages fetches the code."""
+
+    name: ClassVar[str] = "customer.change_requested"
+    stored: ClassVar[bool] = True
+
+    customer_id: UUID
+    change_id: UUID
+    field: Annotated[str, Field(examples=["email"])]
+    expires_at: datetime
