@@ -36,6 +36,7 @@ from app.customers import document
 from app.customers import events as customers_events
 from app.customers import handlers as customers_handlers
 from app.customers import models as customers_models
+from app.customers.duplicates.models import duplicate_dismissal
 from app.customers.merging import checks as merging_checks
 from app.customers.merging import places
 from app.customers.merging import repointing as customers_repointing
@@ -149,9 +150,11 @@ FEATURES = [
         "customers",
         customers_api.routers,
         events=customers_events,
+        handlers=customers_handlers.HANDLERS,
         jobs=customers_handlers.JOBS,
+        schedules=customers_handlers.SCHEDULES,
         channels={"source": document.BY_SOURCE},
-        customer_tables=customers_models.KEPT_OF_A_CUSTOMER,
+        customer_tables=[*customers_models.KEPT_OF_A_CUSTOMER, duplicate_dismissal],
         retained=customers_handlers.RETAINED,
         merging=customers_repointing.PLACES,
         successors={"customer_id": customers_api.merges.successor},

@@ -99,15 +99,14 @@ async def made(service: Service, name: str) -> str:
         return there[name]
     if name == "user_id":
         return str((await service.user({"users:read": "own"}))[0])
-    if name == "delegation_id":
-        return await delegation(service)
+    own = {"delegation_id": delegation, "duplicate_id": duplicate, "transfer_id": transfer}
+    if name in own:
+        return await own[name](service)
     if name == "membership_id":
         return await membership(service, "SELECT id FROM user_account WHERE username = 'admin'")
     if name == "session_id":
         return await session_of(service, "SELECT id FROM user_account WHERE username = 'admin'")
     unique = f"x{uuid.uuid4().hex}"
-    if name == "transfer_id":
-        return await transfer(service)
     if name == "merge_id":
         pair = {which: await made(service, "customer_id") for which in ("survivor_id", "merged_id")}
         answer = await service.send("POST", "/v1/customers/merges", token=service.tokens["admin"], body=pair)
@@ -168,6 +167,7 @@ async def path_of(service: Service, operation: Operation) -> str:
     if "delivery_id" in operation.path_names:
         names["delivery_id"] = await delivery(service, names["webhook_id"])
     names |= await _made_ready(service, operation, names)
+    await _of_a_pair(service, operation, names)
     if "customer_id" in names:
         names |= await prepared(service, operation.name, names["customer_id"])
     return operation.at(**names)
@@ -188,6 +188,11 @@ async def _made_ready(service: Service, operation: Operation, names: Mapping[str
         assert answer.status == 200, answer.body
         return {"key": "tier"}
     return {}
+
+
+async def _of_a_pair(service: Service, operation: Operation, names: Mapping[str, str]) -> None:
+    if operation.name == "reopen_duplicate":
+        await dismiss(service, names["duplicate_id"])
 
 
 async def prepared(service: Service, operation: str, customer_id: str) -> dict[str, str]:
@@ -357,6 +362,21 @@ async def transfer(service: Service) -> str:
     answer = await service.send("POST", "/v1/customers/transfers", token=service.tokens["admin"], **options)
     assert answer.status == 202, answer.body
     return str(answer.json()["id"])
+
+
+async def duplicate(service: Service) -> str:
+    """Two new customers who may be the same."""
+    one, other = sorted([await made(service, "customer_id"), await made(service, "customer_id")])
+    found = "INSERT INTO customer_duplicate (customer_id, other_id, score, plain_score, reasons)"
+    values = """VALUES ($1, $2, 75, 75, '{"same_name": 75}') RETURNING id"""
+    return str((await service.fetch(f"{found} {values}", uuid.UUID(one), uuid.UUID(other)))[0]["id"])
+
+
+async def dismiss(service: Service, duplicate_id: str) -> None:
+    """Have it said that the two are not the same."""
+    path = f"/v1/customers/duplicates/{duplicate_id}/dismiss"
+    answer = await service.send("POST", path, token=service.tokens["admin"], body={})
+    assert answer.status == 200, answer.body
 
 
 async def delivery(service: Service, webhook_id: str) -> str:

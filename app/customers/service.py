@@ -53,7 +53,7 @@ async def create(session: WriteSession, actor: Actor, body: CustomerIn, *, at: s
 
     `at` is where the body stands in the request: problems point below it.
     """
-    identities = _normal_identities(body.identities, at)
+    identities = normal_identities(body.identities, at)
     values = body.model_dump(exclude={"identities"})
     if actor.kind == "user" and values["owner_id"] is None:
         values["owner_id"] = actor.owner_id
@@ -178,7 +178,7 @@ async def _references(session: WriteSession, customer_id: UUID) -> list[str]:
 async def upsert_batch(session: WriteSession, actor: Actor, bodies: Sequence[BatchCustomer]) -> list[dict[str, Any]]:
     """Create or change each, found by any of its identities; all or nothing."""
     places = [f"/body/customers/{index}" for index in range(len(bodies))]
-    given = [_normal_identities(body.identities, at) for body, at in zip(bodies, places, strict=True)]
+    given = [normal_identities(body.identities, at) for body, at in zip(bodies, places, strict=True)]
     known = await _customers_by_identity(session, {identity for each in given for identity in each})
     outcomes = []
     for index, (body, at, identities) in enumerate(zip(bodies, places, given, strict=True)):
@@ -253,7 +253,7 @@ async def _add_identities(session: WriteSession, customer_id: UUID, identities: 
             raise IdentityTaken.at(pointer, "a customer has this identity already") from error
 
 
-def _normal_identities(identities: Sequence[IdentityIn], at: str) -> dict[Identity, str]:
+def normal_identities(identities: Sequence[IdentityIn], at: str) -> dict[Identity, str]:
     """Each identity once, in the spelling by which it is unique, with where it stands in the request."""
     found: dict[Identity, str] = {}
     for index, identity in enumerate(identities):

@@ -22,7 +22,7 @@ from tests.customers.customers import EMAIL, PHONE, create, external, pointers
 KEY = "spending"
 MERGES = "/v1/customers/merges"
 CHANGED_BY_MERGING = {"version", "updated_at", "as_of", "revision", "decided", "since"}
-APART = {"customer_merge", "customer_merge_row", "class_change", "customer_class"}
+APART = {"customer_duplicate_due", "customer_merge", "customer_merge_row", "class_change", "customer_class"}
 
 
 @pytest.fixture(autouse=True)

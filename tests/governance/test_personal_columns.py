@@ -16,6 +16,9 @@ OF_A_CUSTOMER = [
 ]
 TECHNICAL = {
     "dirty_customer",
+    "customer_duplicate",
+    "customer_duplicate_key",
+    "customer_duplicate_due",
     "erasure",
     "simulation_move",
     "purchase_import_row",
@@ -29,6 +32,8 @@ PLAIN = {
     "customer_account": "linked_by",
     "profile_change": "field",
     "customer_transfer": "transferred_by",
+    "customer_duplicate": "reasons",
+    "duplicate_dismissal": "dismissed_by",
     "class_change": "scheme from_class to_class cause actor correlation_id",
     "class_override": "scheme class_ status proposed_by decided_by ended_by",
     "customer": "kind region source language tags",

@@ -5,6 +5,7 @@ from app.customers.api import (
     consents,
     contacts,
     custom_fields,
+    duplicates,
     merges,
     notes,
     record,
@@ -15,6 +16,7 @@ from app.customers.api import (
 
 routers = [
     merges.routes,
+    duplicates.routes,
     record.routes,
     transfers.routes,
     tags.routes,

@@ -13,6 +13,12 @@ MergedField = Literal[
 ]
 
 
+Taken = Annotated[
+    list[MergedField],
+    Field(max_length=10, description="fields of the merged customer that replace the survivor's; else only gaps"),
+]
+
+
 class MergeIn(In):
     """Two customers that are one: who stays, who becomes part of it, and what the latter says better."""
 
@@ -30,10 +36,7 @@ class MergeIn(In):
 
     survivor_id: UUID
     merged_id: UUID
-    take: Annotated[
-        list[MergedField],
-        Field(max_length=10, description="fields of the merged customer that replace the survivor's; else only gaps"),
-    ] = []
+    take: Taken = []
 
 
 class MergeOut(Out):

@@ -1,0 +1,147 @@
+"""The job that looks for duplicates of whoever changed: block after block, each a transaction that ends what it began.
+
+Customers are compared that have a key in common (`rules.keys_of`), and no others: what that costs grows with how many
+changed, not with how many there are, and a key that many have costs no more than one that few have.
+"""
+
+from collections.abc import Collection
+from itertools import combinations
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, any_, delete, exists, func, insert, literal, literal_column, or_, select, tuple_
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from app.core import jobs
+from app.core.db import WriteSession
+from app.core.jobs import Interrupted, JobContext
+from app.customers.duplicates.models import (
+    DERIVED,
+    customer_duplicate,
+    customer_duplicate_due,
+    customer_duplicate_key,
+    duplicate_dismissal,
+)
+from app.customers.duplicates.rules import LISTED, Traits, Verdict, compare, keys_of
+from app.customers.duplicates.traits import blocks, traits_of
+from app.customers.models import customer
+
+JOB, EVERYBODY = "duplicates.find", "duplicates.find_everybody"
+LOCK = 0xD0B1E
+BLOCK = 1000
+_d, _k, _due = customer_duplicate.c, customer_duplicate_key.c, customer_duplicate_due.c
+_x = duplicate_dismissal.c
+Pair = tuple[UUID, UUID]
+
+
+async def find(context: JobContext) -> None:
+    """The job: looks at everybody who is due. Raises `Interrupted` when the worker stops."""
+    while await _find_some(context):
+        if context.stopping.is_set():
+            raise Interrupted
+
+
+async def find_everybody(context: JobContext) -> None:
+    """The job: everybody is due, also whom a statement changed that told nobody."""
+    async with context.database.transaction(correlation_id=context.correlation_id) as session:
+        await session.execute(insert(customer_duplicate_due).from_select(["customer_id"], select(customer.c.id)))
+        await jobs.enqueue(session, JOB, {})
+
+
+async def mark(session: WriteSession, customer_ids: Collection[UUID]) -> None:
+    """Have these customers looked at again."""
+    those = func.unnest(literal(list(customer_ids), ARRAY(UuidType))).column_valued("customer_id")
+    await session.execute(insert(customer_duplicate_due).from_select(["customer_id"], select(those)))
+
+
+async def forget(session: WriteSession, customer_id: UUID) -> None:
+    """Take away what was found of a customer; whoever is looking for duplicates now is waited for."""
+    await _alone(session)
+    for table in DERIVED:
+        await session.execute(delete(table).where(table.c.customer_id == customer_id))
+    await session.execute(delete(customer_duplicate).where(_d.other_id == customer_id))
+
+
+async def forget_dismissals(session: WriteSession, customer_id: UUID) -> None:
+    """Take away what was said of a customer and others."""
+    named = or_(_x.customer_id == customer_id, _x.other_id == customer_id)
+    await session.execute(delete(duplicate_dismissal).where(named))
+
+
+async def forget_self(session: WriteSession, customer_id: UUID) -> None:
+    """Two who were said not to be the same are one: that is said no more."""
+    itself = (_x.customer_id == customer_id) & (_x.other_id == customer_id)
+    await session.execute(delete(duplicate_dismissal).where(itself))
+
+
+async def _alone(session: WriteSession) -> None:
+    """One block at a time, and nobody leaves meanwhile. No row of a customer is held, so that nobody else waits."""
+    await session.all(select(func.pg_advisory_xact_lock(LOCK)))
+
+
+async def _find_some(context: JobContext) -> int:
+    async with context.database.transaction(correlation_id=context.correlation_id) as session:
+        await _alone(session)
+        due = await _taken(session)
+        if due:
+            traits = await traits_of(session, due)
+            keys = {customer_id: keys_of(each) for customer_id, each in traits.items()}
+            await _keep_keys(session, due, keys)
+            pairs = await _pairs(session, keys)
+            others = {customer_id for pair in pairs for customer_id in pair} - traits.keys()
+            if others:
+                traits |= await traits_of(session, others)
+            await _keep_pairs(session, due, _found(pairs, traits))
+    return len(due)
+
+
+async def _taken(session: WriteSession) -> set[UUID]:
+    some = select(_due.customer_id, _due.id).order_by(_due.customer_id, _due.id).limit(BLOCK)
+    rows = await session.all(
+        delete(customer_duplicate_due).where(tuple_(_due.customer_id, _due.id).in_(some)).returning(_due.customer_id)
+    )
+    return {row["customer_id"] for row in rows}
+
+
+async def _keep_keys(session: WriteSession, due: Collection[UUID], keys: dict[UUID, set[int]]) -> None:
+    await session.execute(delete(customer_duplicate_key).where(_k.customer_id == any_(_ids(due))))
+    rows = [(customer_id, key) for customer_id, some in keys.items() for key in some]
+    await session.copy(customer_duplicate_key, ["customer_id", "key"], rows)
+
+
+async def _pairs(session: WriteSession, keys: dict[UUID, set[int]]) -> set[Pair]:
+    """Whoever has a key in common with one of those who are due."""
+    pairs: set[Pair] = set()
+    for holders in await blocks(session, {key for some in keys.values() for key in some}):
+        for one, other in combinations(sorted(holders), 2):
+            if one in keys or other in keys:
+                pairs.add((one, other))
+    return pairs
+
+
+def _found(pairs: set[Pair], traits: dict[UUID, Traits]) -> list[tuple[Pair, Verdict]]:
+    there = (pair for pair in pairs if pair[0] in traits and pair[1] in traits)
+    judged = ((pair, compare(traits[pair[0]], traits[pair[1]])) for pair in there)
+    return [(pair, verdict) for pair, verdict in judged if verdict.score >= LISTED]
+
+
+async def _keep_pairs(session: WriteSession, due: Collection[UUID], found: list[tuple[Pair, Verdict]]) -> None:
+    """These are the pairs of those who were due: what was found before is as it is found now, or no more."""
+    names = ("customer_id", "other_id", "score", "plain_score", "reasons")
+    rows = [dict(zip(names, (*pair, *verdict), strict=True)) for pair, verdict in found]
+    nothing: Any = literal_column(f"NULL::{customer_duplicate.name}")
+    kept = func.jsonb_populate_recordset(nothing, literal(rows, JSONB)).table_valued(*names, name="found")
+    given = upsert(customer_duplicate).from_select(names, select(*(kept.c[name] for name in names)))
+    changed = or_(_d.score != given.excluded.score, _d.reasons != given.excluded.reasons)
+    now = {name: given.excluded[name] for name in names[2:]}
+    await session.execute(given.on_conflict_do_update(index_elements=names[:2], set_=now, where=changed))
+    still = exists().where(kept.c.customer_id == _d.customer_id, kept.c.other_id == _d.other_id)
+    still = still.select_from(kept).correlate(customer_duplicate)
+    named = or_(_d.customer_id == any_(_ids(due)), _d.other_id == any_(_ids(due)))
+    await session.execute(delete(customer_duplicate).where(named, ~still))
+
+
+def _ids(customer_ids: Collection[UUID]) -> ColumnElement[Any]:
+    return literal(list(customer_ids), ARRAY(UuidType))

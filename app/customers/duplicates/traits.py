@@ -1,0 +1,61 @@
+"""What customers are compared by, read from the record; and who has a key in common."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, any_, func, literal, select, true
+from sqlalchemy import Uuid as UuidType
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from app.core.db import ReadSession, Record
+from app.customers.duplicates.models import customer_duplicate_key
+from app.customers.duplicates.rules import MOST_ALIKE, Traits
+from app.customers.models import customer, customer_identity
+
+READ = frozenset({"name", "kind", "phone", "email", "region", "company_id", "identities"})
+"""Fields of a customer that are compared."""
+_c, _i, _k = customer.c, customer_identity.c, customer_duplicate_key.c
+
+
+async def traits_of(session: ReadSession, customer_ids: Collection[UUID]) -> dict[UUID, Traits]:
+    """Of those of these customers who are there."""
+    those = literal(list(customer_ids), ARRAY(UuidType))
+    columns = (_c.id, _c.kind, _c.name, _c.region, _c.company_id, _c.phone, _c.email)
+    rows = await session.all(select(*columns).where(_c.id == any_(those)))
+    identities: dict[UUID, list[tuple[str, str]]] = defaultdict(list)
+    for row in await session.all(select(_i.customer_id, _i.kind, _i.value).where(_i.customer_id == any_(those))):
+        identities[row["customer_id"]].append((row["kind"], row["value"]))
+    return {row["id"]: _traits(row, identities[row["id"]]) for row in rows}
+
+
+def _traits(row: Record, identities: Iterable[tuple[str, str]]) -> Traits:
+    fields: dict[str, Any] = {name: row[name] for name in ("kind", "name", "region", "company_id")}
+    return traits_from(fields, row["phone"], row["email"], identities)
+
+
+def traits_from(
+    fields: dict[str, Any], phone: str | None, email: str | None, identities: Iterable[tuple[str, str]]
+) -> Traits:
+    """Phone and e-mail count wherever they are said: in the record or as an identity, both in normal spelling."""
+    found: dict[str, set[str]] = {"phone": set(), "email": set(), "other": set()}
+    for kind, value in identities:
+        found[kind if kind in found else "other"].add(value)
+    if phone is not None:
+        found["phone"].add(phone)
+    if email is not None:
+        found["email"].add(email.lower())
+    phones, emails, identities_else = (frozenset(found[kind]) for kind in found)
+    return Traits(**fields, phones=phones, emails=emails, identities=identities_else)
+
+
+async def blocks(session: ReadSession, keys: Collection[int], *, least: int = 2) -> list[list[UUID]]:
+    """Who has each of these keys. What too many have is left out: of each key some are read, however many have it."""
+    wanted = func.unnest(literal(list(keys), ARRAY(BigInteger))).table_valued("key", name="wanted").render_derived()
+    held = select(_k.customer_id).where(_k.key == wanted.c.key).limit(MOST_ALIKE + 1).lateral("held")
+    holders = func.array_agg(held.c.customer_id).label("holders")
+    count = func.count(held.c.customer_id)
+    statement = select(holders).select_from(wanted.join(held, true())).group_by(wanted.c.key)
+    rows = await session.all(statement.having(count >= least, count <= MOST_ALIKE))
+    return [row["holders"] for row in rows]
