@@ -35,6 +35,7 @@ from app.customers import checks as customers_checks
 from app.customers import document
 from app.customers import events as customers_events
 from app.customers import handlers as customers_handlers
+from app.customers import importing as customers_importing
 from app.customers import models as customers_models
 from app.customers.duplicates.models import duplicate_dismissal
 from app.customers.merging import checks as merging_checks
@@ -154,6 +155,7 @@ FEATURES = [
         jobs=customers_handlers.JOBS,
         schedules=customers_handlers.SCHEDULES,
         channels={"source": document.BY_SOURCE},
+        import_kinds=[customers_importing.KIND],
         customer_tables=[*customers_models.KEPT_OF_A_CUSTOMER, duplicate_dismissal],
         retained=customers_handlers.RETAINED,
         merging=customers_repointing.PLACES,

@@ -4,16 +4,17 @@ The reference is required: by it the same file, sent again, finds what it brough
 `import_number` and `bucket`; then come, in any order, `line` and a column for every field of a row.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ColumnElement, Select, Table, Text, and_, any_, column, delete, func, literal, select
-from sqlalchemy import Uuid as UuidType
+from sqlalchemy import ColumnElement, Select, Table, Text, and_, any_, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 
 from app.core import clock
@@ -74,7 +75,7 @@ class FactFile:
         return (self.permission, "customers:write") if options.create_customers else (self.permission,)
 
     def compile(self, layout: Layout, options: Options, number: int) -> RowCompiler:
-        return _compile(self, layout, options, number)
+        return compile_rows(self.row, self.staging, layout, options, number, refuse=self.refuse, numbers=self.numbers)
 
     async def merge(self, session: WriteSession, batch: Batch) -> Merged:
         return await _merge(self, session, batch)
@@ -88,23 +89,33 @@ def said_by(row: type[FactRow]) -> list[str]:
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
-def _compile(kind: FactFile, layout: Layout, options: Options, number: int) -> RowCompiler:
-    fields = kind.row.model_fields
+def compile_rows(
+    row_type: type[In],
+    staging: Table,
+    layout: Layout,
+    options: Options,
+    number: int,
+    *,
+    refuse: Callable[[Any, datetime], Refusal] = lambda _row, _now: None,
+    numbers: Mapping[str, str] = MappingProxyType({}),
+) -> RowCompiler:
+    """A function from a row of a file and its line to a line for the staging table, bucket by customer's reference."""
+    fields = row_type.model_fields
     places = [(name, layout.index(name)) for name in fields if layout.mapped(name)]
     required = [name for name, each in fields.items() if each.is_required()]
-    validated = TypeAdapter(kind.row).validate_python
+    validated = TypeAdapter(row_type).validate_python
     zone = ZoneInfo(options.time_zone) if options.time_zone else clock.business_zone()
     now = clock.business_now()
-    numbers = list(kind.numbers.items())
-    staged = [each.name for each in kind.staging.columns][2:]
+    staged = [each.name for each in staging.columns][2:]
 
     def row(values: list[str], line: int) -> str:
         said: dict[str, Any] = {name: text for name, at in places if (text := values[at].strip())}
         for name in required:
             if name not in said:
                 raise RowError(name, f"{name} is missing")
-        said["occurred_at"] = _instant(said["occurred_at"], zone)
-        for name, wrong in numbers:
+        if "occurred_at" in said:
+            said["occurred_at"] = _instant(said["occurred_at"], zone)
+        for name, wrong in numbers.items():
             if name in said:
                 said[name] = _whole(said[name], name, wrong)
         try:
@@ -112,7 +123,7 @@ def _compile(kind: FactFile, layout: Layout, options: Options, number: int) -> R
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             raise RowError(str(first["loc"][0]), message_of(first)) from None
-        if (refusal := kind.refuse(read, now)) is not None:
+        if (refusal := refuse(read, now)) is not None:
             raise RowError(*refusal)
         cells = "\t".join(str(line) if name == "line" else _cell(getattr(read, name)) for name in staged)
         return f"{number}\t{bucket_of(read.customer_ref)}\t{cells}\n"
@@ -142,6 +153,8 @@ def _cell(value: Any) -> str:
         return NULL
     if isinstance(value, str):
         return value.translate(_ESCAPED)
+    if isinstance(value, list):
+        return f"{{{','.join(map(json.dumps, value))}}}".translate(_ESCAPED)
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
@@ -179,11 +192,7 @@ async def _merge(kind: FactFile, session: WriteSession, batch: Batch) -> Merged:
 def _rows(kind: FactFile, batch: Batch, known: dict[str, UUID]) -> Select[Any]:
     """The staged rows with their customers; of several with one reference the first."""
     s = kind.staging.c
-    customers = (
-        func.unnest(literal(list(known), ARRAY(Text)), literal(list(known.values()), ARRAY(UuidType)))
-        .table_valued("customer_ref", column("customer_id", UuidType()))
-        .render_derived(name="customers")
-    )
+    customers = references.known_rows(known)
     return (
         select(customers.c.customer_id, *(s[name] for name in kind.said))
         .ext(distinct_on(customers.c.customer_id, s.reference))

@@ -1,11 +1,11 @@
 """Customers by the references that other systems know them by, many at once: what imports stand on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import Text, any_, func, literal, select, text
+from sqlalchemy import FromClause, Text, any_, column, func, literal, select, text
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
@@ -116,6 +116,15 @@ def why_unknown(*, create: bool) -> str:
     if create:
         return "customer_ref is unknown"
     return "no customer has this reference; import with create_customers=true to create it"
+
+
+def known_rows(known: Mapping[str, UUID]) -> FromClause:
+    """References and whose they are, as the columns `customer_ref` and `customer_id`."""
+    return (
+        func.unnest(literal(list(known), ARRAY(Text)), literal(list(known.values()), ARRAY(UuidType)))
+        .table_valued("customer_ref", column("customer_id", UuidType()))
+        .render_derived(name="customers")
+    )
 
 
 async def lock(session: WriteSession, customer_ids: Sequence[UUID]) -> None:

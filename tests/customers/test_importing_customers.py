@@ -1,0 +1,120 @@
+"""Files of customers: rows become customers or change them, bad ones are reported, the same file changes nothing."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from app.core.db import Database
+from tests.conftest import MakeUser, RunJobs
+from tests.customers.customers import PHONE, create, external
+from tests.imports.sending import completed, counts, csv_of, send
+
+HEADER = "customer_ref,name,kind,title,region,source,language,phone,email,tags"
+WHOLE = ["C1", "Blue Lantern", "company", "Dr", "CN-31", "fair", "zh", "138 1234 5678", "a@X.example", 'b"\\ ; a;b"\\']
+Import = Callable[..., Any]
+
+
+@pytest.fixture
+def import_rows(admin: httpx.AsyncClient, run_jobs: RunJobs) -> Import:
+    async def run(rows: list[list[str]], header: str = HEADER, *, client: Any = None, **form: Any) -> dict[str, Any]:
+        width = header.count(",") + 1
+        content = csv_of([[*row, *[""] * (width - len(row))] for row in rows], header)
+        return await completed(client or admin, run_jobs, content, kind="customers", **form)
+
+    return run
+
+
+async def named(client: httpx.AsyncClient, reference: str) -> Any:
+    (found,) = (await client.get("/v1/customers", params={"identity": f"external:{reference}"})).json()["items"]
+    return found
+
+
+async def test_a_row_becomes_a_customer_with_all_that_it_says(
+    import_rows: Import, admin: httpx.AsyncClient, database: Database
+) -> None:
+    done = await import_rows([WHOLE, ["C2"]])
+    assert (counts(done), done["customers_created"], done["changed"]) == ((2, 0, 0), 2, 2)
+    first, second = await named(admin, "C1"), await named(admin, "C2")
+    said = ("name", "kind", "title", "region", "source", "language", "phone", "email", "tags")
+    assert [first[name] for name in said] == [*WHOLE[1:7], PHONE, "a@x.example", ["a", 'b"\\']]
+    assert (second["name"], second["kind"], second["source"]) == ("C2", "person", "import")
+    async with database.connection() as connection:
+        rows = await connection.fetch("SELECT action, after FROM audit_event WHERE resource = 'customer'")
+    assert [(row["action"], row["after"]) for row in rows] == [("customer.created", {"import": done["id"]})]
+
+
+async def test_a_cell_that_says_something_changes_whoever_is_there_and_the_last_row_counts(
+    import_rows: Import, admin: httpx.AsyncClient, database: Database
+) -> None:
+    made = await create(admin, name="Li", title="Dr", phone=PHONE, identities=[external("C1")])
+    rows = [["C1", "x"], ["C1", "Li Wei", "", "", "CN-31"]]
+    for dry_run in (True, False):
+        done = await import_rows(rows, dry_run=dry_run)
+        assert (counts(done), done["customers_created"], done["changed"]) == ((2, 0, 0), 0, 1)
+        assert (await named(admin, "C1"))["name"] == ("Li" if dry_run else "Li Wei")
+    after = await named(admin, "C1")
+    assert (after["id"], after["title"], after["region"], after["phone"]) == (made["id"], "Dr", "CN-31", PHONE)
+    assert after["version"] == made["version"] + 1
+    again = await import_rows(rows)
+    assert (again["accepted"], again["changed"]) == (2, 0)
+    assert (await named(admin, "C1"))["version"] == after["version"]
+    async with database.connection() as connection:
+        audited = "SELECT count(*) FROM audit_event WHERE action = 'customer.changed' AND resource_id = $1"
+        assert await connection.fetchval(audited, made["id"]) == 1
+        assert await connection.fetchval("SELECT count(*) FROM customer_import_row") == 0
+        due = "SELECT count(*) FROM customer_duplicate_due WHERE customer_id = $1"
+        assert await connection.fetchval(due, UUID(made["id"])) == 2, "created, and changed once"
+
+
+async def test_a_dry_run_says_what_would_be_created_and_creates_nobody(
+    import_rows: Import, admin: httpx.AsyncClient
+) -> None:
+    done = await import_rows([WHOLE], dry_run=True)
+    assert (done["accepted"], done["customers_created"], done["changed"]) == (1, 1, 1)
+    assert (await admin.get("/v1/customers", params={"include": "total"})).json()["total"] == 0
+
+
+BAD: list[tuple[list[str], str]] = [
+    (["", "Li"], "customer_ref"),
+    (["C1", "x" * 201], "name"),
+    (["C1", "Li", "robot"], "kind"),
+    (["C1", "Li", "", "", "China"], "region"),
+    (["C1", "Li", "", "", "", "", "Chinese"], "language"),
+    (["C1", "Li", "", "", "", "", "", "12"], "phone"),
+    (["C1", "Li", "", "", "", "", "", "", "li at x"], "email"),
+    (["C1", "Li", "", "", "", "", "", "", "", "x" * 81], "tags"),
+]
+
+
+async def test_a_bad_row_is_reported_with_its_line_and_field_and_the_others_are_taken(
+    import_rows: Import, admin: httpx.AsyncClient
+) -> None:
+    done = await import_rows([*(row for row, _ in BAD), WHOLE])
+    assert [(line, field) for line, field, _ in done["errors"]] == [
+        (n, field) for n, (_, field) in enumerate(BAD, start=2)
+    ]
+    assert counts(done) == (1, len(BAD), 0)
+    assert (await named(admin, "C1"))["name"] == "Blue Lantern"
+
+
+async def test_one_changes_whom_one_may_change_and_no_other(
+    import_rows: Import, admin: httpx.AsyncClient, make_user: MakeUser
+) -> None:
+    await create(admin, name="theirs", identities=[external("C1")])
+    rights = {"imports:write": "own", "imports:read": "own"}
+    seller = await make_user(
+        {**rights, "customers:read": "own", "customers:write": "own", "customers:read_contact": "own"}
+    )
+    done = await import_rows([["C1", "mine"], ["C2", "mine"]], client=seller)
+    assert done["errors"] == [(2, "customer_ref", "a customer has this reference whom you may not change")]
+    assert ((await named(admin, "C1"))["name"], (await named(seller, "C2"))["name"]) == ("theirs", "mine")
+    reader = await make_user({**rights, "customers:read": "own"})
+    assert (await send(reader, csv_of([WHOLE], HEADER), kind="customers")).status_code == 403
+
+
+async def test_columns_are_mapped(import_rows: Import, admin: httpx.AsyncClient) -> None:
+    await import_rows([["C1", "Li Wei"]], "No,Who", mapping={"customer_ref": "No", "name": "Who"})
+    assert (await named(admin, "C1"))["name"] == "Li Wei"
