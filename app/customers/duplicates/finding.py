@@ -5,11 +5,11 @@ changed, not with how many there are, and a key that many have costs no more tha
 """
 
 from collections.abc import Collection
-from itertools import combinations
+from itertools import combinations, count
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, any_, delete, exists, func, insert, literal, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, any_, delete, func, insert, literal, literal_column, or_, select
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -31,6 +31,8 @@ from app.customers.models import customer
 JOB, EVERYBODY = "duplicates.find", "duplicates.find_everybody"
 LOCK = 0xD0B1E
 BLOCK = 1000
+ANALYZED_AFTER = (1, 10, 100)
+"""Blocks: a first search fills the tables faster than the server learns how to read them."""
 _d, _k, _due = customer_duplicate.c, customer_duplicate_key.c, customer_duplicate_due.c
 _x = duplicate_dismissal.c
 Pair = tuple[UUID, UUID]
@@ -38,7 +40,13 @@ Pair = tuple[UUID, UUID]
 
 async def find(context: JobContext) -> None:
     """The job: looks at everybody who is due. Raises `Interrupted` when the worker stops."""
-    while await _find_some(context):
+    last: UUID | None = None
+    for number in count(1):
+        last = await _find_some(context, last)
+        if last is None:
+            return
+        if number in ANALYZED_AFTER:
+            await _analyze(context)
         if context.stopping.is_set():
             raise Interrupted
 
@@ -81,10 +89,16 @@ async def _alone(session: WriteSession) -> None:
     await session.all(select(func.pg_advisory_xact_lock(LOCK)))
 
 
-async def _find_some(context: JobContext) -> int:
+async def _analyze(context: JobContext) -> None:
+    async with context.database.transaction() as session:
+        await session.connection.execute(f"ANALYZE {customer_duplicate_key.name}, {customer_duplicate.name}")
+
+
+async def _find_some(context: JobContext, after: UUID | None) -> UUID | None:
+    """Look at the next block of those who are due, by their ids; the last of them, None for none."""
     async with context.database.transaction(correlation_id=context.correlation_id) as session:
         await _alone(session)
-        due = await _taken(session)
+        due = await _taken(session, after)
         if due:
             traits = await traits_of(session, due)
             keys = {customer_id: keys_of(each) for customer_id, each in traits.items()}
@@ -94,15 +108,17 @@ async def _find_some(context: JobContext) -> int:
             if others:
                 traits |= await traits_of(session, others)
             await _keep_pairs(session, due, _found(pairs, traits))
-    return len(due)
+    return max(due, default=None)
 
 
-async def _taken(session: WriteSession) -> set[UUID]:
-    some = select(_due.customer_id, _due.id).order_by(_due.customer_id, _due.id).limit(BLOCK)
-    rows = await session.all(
-        delete(customer_duplicate_due).where(tuple_(_due.customer_id, _due.id).in_(some)).returning(_due.customer_id)
-    )
-    return {row["customer_id"] for row in rows}
+async def _taken(session: WriteSession, after: UUID | None) -> set[UUID]:
+    """What is said of them is read after this: a change that is announced by now is in it."""
+    some = select(_due.customer_id).order_by(_due.customer_id, _due.id).limit(BLOCK)
+    if after is not None:
+        some = some.where(_due.customer_id > after)
+    due = {row["customer_id"] for row in await session.all(some)}
+    await session.execute(delete(customer_duplicate_due).where(_due.customer_id == any_(_ids(due))))
+    return due
 
 
 async def _keep_keys(session: WriteSession, due: Collection[UUID], keys: dict[UUID, set[int]]) -> None:
@@ -137,10 +153,12 @@ async def _keep_pairs(session: WriteSession, due: Collection[UUID], found: list[
     changed = or_(_d.score != given.excluded.score, _d.reasons != given.excluded.reasons)
     now = {name: given.excluded[name] for name in names[2:]}
     await session.execute(given.on_conflict_do_update(index_elements=names[:2], set_=now, where=changed))
-    still = exists().where(kept.c.customer_id == _d.customer_id, kept.c.other_id == _d.other_id)
-    still = still.select_from(kept).correlate(customer_duplicate)
     named = or_(_d.customer_id == any_(_ids(due)), _d.other_id == any_(_ids(due)))
-    await session.execute(delete(customer_duplicate).where(named, ~still))
+    there = await session.all(select(_d.id, _d.customer_id, _d.other_id).where(named))
+    still = {pair for pair, _ in found}
+    gone = [row["id"] for row in there if (row["customer_id"], row["other_id"]) not in still]
+    if gone:
+        await session.execute(delete(customer_duplicate).where(_d.id == any_(_ids(gone))))
 
 
 def _ids(customer_ids: Collection[UUID]) -> ColumnElement[Any]:
