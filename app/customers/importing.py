@@ -5,6 +5,7 @@ empty one leaves it. Of several rows with one reference the last counts.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
@@ -61,7 +62,7 @@ customer_import_row = Table(
     prefixes=["UNLOGGED"],
 )
 _c, _s = customer.c, customer_import_row.c
-_OUT_OF_REACH = "a customer has this reference whom you may not change"
+_OUT_OF_REACH = "this customer is out of your reach, or was erased"
 
 
 def _listed(text: str) -> list[str]:
@@ -107,7 +108,7 @@ class _CustomerFile:
     async def merge(self, session: WriteSession, batch: Batch) -> Merged:
         staged = and_(_s.import_number == batch.number, _s.bucket >= batch.first, _s.bucket < batch.end)
         wanted = {row[0] for row in await session.all(select(_s.customer_ref).distinct().where(staged))}
-        settled = await references.settle(session, batch.actor, WRITE, wanted, create=True, dry_run=batch.dry_run)
+        settled = await references.settle(session, _creating(batch), WRITE, wanted)
         merged = Merged(customers_created=settled.created, changed=settled.created)
         if settled.unknown:
             refused = _s.customer_ref == any_(literal(list(settled.unknown), ARRAY(Text)))
@@ -118,6 +119,11 @@ class _CustomerFile:
             merged.changed += await (_would_change(session, given) if batch.dry_run else _change(session, batch, given))
         merged.accepted = await session.execute(delete(customer_import_row).where(staged))
         return merged
+
+
+def _creating(batch: Batch) -> Batch:
+    """Whoever is not there is created, asked for or not: that is what the file is for."""
+    return replace(batch, options=replace(batch.options, create_customers=True))
 
 
 def _given(staged: ColumnElement[bool], known: Any) -> Any:

@@ -109,7 +109,7 @@ async def test_one_changes_whom_one_may_change_and_no_other(
         {**rights, "customers:read": "own", "customers:write": "own", "customers:read_contact": "own"}
     )
     done = await import_rows([["C1", "mine"], ["C2", "mine"]], client=seller)
-    assert done["errors"] == [(2, "customer_ref", "a customer has this reference whom you may not change")]
+    assert done["errors"] == [(2, "customer_ref", "this customer is out of your reach, or was erased")]
     assert ((await named(admin, "C1"))["name"], (await named(seller, "C2"))["name"]) == ("theirs", "mine")
     reader = await make_user({**rights, "customers:read": "own"})
     assert (await send(reader, csv_of([WHOLE], HEADER), kind="customers")).status_code == 403

@@ -1,15 +1,15 @@
 """Where rows of a file of customers wait between reading and merging.
 
-Revision: 0033
-Follows: 0032
+Revision: 0035
+Follows: 0034
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0033"
-down_revision = "0032"
+revision = "0035"
+down_revision = "0034"
 branch_labels = None
 depends_on = None
 

@@ -1,15 +1,15 @@
 """Possible duplicates: pairs, what customers are compared by, who is to be looked at, and who is not the same.
 
-Revision: 0032
-Follows: 0031
+Revision: 0034
+Follows: 0033
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0032"
-down_revision = "0031"
+revision = "0034"
+down_revision = "0033"
 branch_labels = None
 depends_on = None
 
