@@ -103,7 +103,7 @@ def compile_rows(
     fields = row_type.model_fields
     places = [(name, layout.index(name)) for name in fields if layout.mapped(name)]
     required = [name for name, each in fields.items() if each.is_required()]
-    validated = TypeAdapter(row_type).validate_python
+    validated: Callable[[Any], Any] = TypeAdapter(row_type).validate_python
     zone = ZoneInfo(options.time_zone) if options.time_zone else clock.business_zone()
     now = clock.business_now()
     staged = [each.name for each in staging.columns][2:]

@@ -76,20 +76,18 @@ async def read_duplicate(
 
 @routes.post("/duplicates/{duplicate_id}/dismiss", response_model=DuplicateOut)
 async def dismiss_duplicate(
-    actor: CanMergeCustomers, session: WriteSession, request: Request, duplicate_id: DuplicateId, body: DismissalIn
+    actor: CanMergeCustomers, session: WriteSession, duplicate_id: DuplicateId, body: DismissalIn
 ) -> Response:
     """Say that the two are not the same: they are not listed again, whatever they have in common."""
     await deciding.dismiss(session, actor, duplicate_id, body)
-    return _shown(request, actor, await queries.one(session, actor, duplicate_id, merges.PERMISSION))
+    return Response(await deciding.decided(session, actor, duplicate_id), media_type="application/json")
 
 
 @routes.post("/duplicates/{duplicate_id}/reopen", response_model=DuplicateOut)
-async def reopen_duplicate(
-    actor: CanMergeCustomers, session: WriteSession, request: Request, duplicate_id: DuplicateId
-) -> Response:
+async def reopen_duplicate(actor: CanMergeCustomers, session: WriteSession, duplicate_id: DuplicateId) -> Response:
     """Take back that the two are not the same."""
     await deciding.reopen(session, actor, duplicate_id)
-    return _shown(request, actor, await queries.one(session, actor, duplicate_id, merges.PERMISSION))
+    return Response(await deciding.decided(session, actor, duplicate_id), media_type="application/json")
 
 
 @routes.post("/duplicates/{duplicate_id}/merge", status_code=201, response_model=MergeOut)

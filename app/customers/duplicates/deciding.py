@@ -7,8 +7,9 @@ from sqlalchemy import delete, insert, or_
 from app.core import audit
 from app.core.db import Record, WriteSession
 from app.core.errors import Conflict, NotFound
+from app.customers.document import READ_CONTACT
 from app.customers.duplicates.models import duplicate_dismissal
-from app.customers.duplicates.queries import pair
+from app.customers.duplicates.queries import one, pair
 from app.customers.duplicates.schemas import DismissalIn, DuplicateMergeIn
 from app.customers.merging import merge as merging
 from app.customers.merging.queries import PERMISSION
@@ -38,10 +39,15 @@ async def reopen(session: WriteSession, actor: Actor, duplicate_id: UUID) -> Non
     row = await _held(session, actor, duplicate_id)
     if row["dismissed_at"] is None:
         raise Conflict("Nobody said that these two are not the same")
-    one, other = row["customer_id"], row["other_id"]
-    said = or_((_x.customer_id == one) & (_x.other_id == other), (_x.customer_id == other) & (_x.other_id == one))
+    first, second = row["customer_id"], row["other_id"]
+    said = or_((_x.customer_id == first) & (_x.other_id == second), (_x.customer_id == second) & (_x.other_id == first))
     await session.execute(delete(duplicate_dismissal).where(said))
     _write_down(session, actor, "duplicate.reopened", row)
+
+
+async def decided(session: WriteSession, actor: Actor, duplicate_id: UUID) -> str:
+    """The pair as it stands now, as JSON text."""
+    return (await one(session, actor, duplicate_id, PERMISSION)).content
 
 
 async def merge(session: WriteSession, actor: Actor, duplicate_id: UUID, body: DuplicateMergeIn) -> UUID:
@@ -64,6 +70,8 @@ async def _held(session: WriteSession, actor: Actor, duplicate_id: UUID) -> Reco
 
 
 def _write_down(session: WriteSession, actor: Actor, action: str, row: Record) -> None:
-    one, other = row["customer_id"], row["other_id"]
-    for customer_id, with_id in ((one, other), (other, one)):
-        audit.record(session, actor, action, "customer", customer_id, after={"other": with_id})
+    two = row["customer_id"], row["other_id"]
+    for customer_id, with_id in (two, two[::-1]):
+        # The answer shows both, with contact data as far as the actor may read it.
+        after = {"other": with_id, "contact": actor.scope(READ_CONTACT)}
+        audit.record(session, actor, action, "customer", customer_id, after=after)
