@@ -1,15 +1,15 @@
 """Possible duplicates: pairs, what customers are compared by, who is to be looked at, and who is not the same.
 
-Revision: 0035
-Follows: 0034
+Revision: 0038
+Follows: 0037
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0035"
-down_revision = "0034"
+revision = "0038"
+down_revision = "0037"
 branch_labels = None
 depends_on = None
 

@@ -1,15 +1,15 @@
 """Where rows of a file of customers wait between reading and merging.
 
-Revision: 0036
-Follows: 0035
+Revision: 0039
+Follows: 0038
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0036"
-down_revision = "0035"
+revision = "0039"
+down_revision = "0038"
 branch_labels = None
 depends_on = None
 
