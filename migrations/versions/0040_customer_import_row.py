@@ -1,15 +1,15 @@
 """Where rows of a file of customers wait between reading and merging.
 
-Revision: 0039
-Follows: 0038
+Revision: 0040
+Follows: 0039
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0039"
-down_revision = "0038"
+revision = "0040"
+down_revision = "0039"
 branch_labels = None
 depends_on = None
 
