@@ -22,11 +22,11 @@ from rich.console import Console
 from app import bulk, checking, features
 from app import tombstones as forgotten
 from app import worker as background
-from app.core import clock, local, logging, migrations
+from app.core import clock, local, logging, migrations, monitoring
 from app.core.db import CONNECTION_LOST, Database, WrongServer
 from app.core.embedded import EmbeddedError
 from app.core.errors import Problem
-from app.core.settings import Settings, get_settings
+from app.core.settings import Settings, described, get_settings
 from app.demo import run as demonstration
 from app.main import UnknownSchema, create_app
 
@@ -307,6 +307,26 @@ def openapi() -> None:
     """Print the OpenAPI document."""
     app = create_app(url="", secret="", settings=get_settings())
     typer.echo(json.dumps(app.openapi(), indent=2, ensure_ascii=False))
+
+
+@cli.command()
+def settings() -> None:
+    """Print every setting, its default and its meaning, as a table in Markdown."""
+    typer.echo("| Variable | Default | Meaning |\n|---|---|---|")
+    for variable, default, meaning in described():
+        typer.echo(f"| `{variable}` | {f'`{default}`' if default else ''} | {meaning} |")
+
+
+@cli.command()
+def dashboard() -> None:
+    """Print the dashboard for Grafana."""
+    typer.echo(monitoring.dashboard(), nl=False)
+
+
+@cli.command()
+def alerts() -> None:
+    """Print the alert rules for Prometheus."""
+    typer.echo(monitoring.alerts(), nl=False)
 
 
 @cli.command()

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -19,7 +19,7 @@ Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 class Settings(BaseSettings):
     """The service's settings; every field is the variable `STRATA_<NAME>`."""
 
-    model_config = SettingsConfigDict(env_prefix="STRATA_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="STRATA_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     database_url: str | None = Field(default=None, description="PostgreSQL 18 server; none starts the embedded one")
     data: Path = Field(default=Path(".data"), description="folder of the embedded database and local secrets")
@@ -30,28 +30,30 @@ class Settings(BaseSettings):
     time_zone: str = Field(default="UTC", description="business time zone: where a day begins")
     today: date | None = Field(default=None, description="shifts the business clock so that today is this date")
 
-    pool_size: Annotated[int, Field(ge=2, le=500)] = 20
+    pool_size: Annotated[int, Field(ge=2, le=500, description="connections of one process to the database")] = 20
     pool_timeout: Annotated[float, Field(gt=0, le=60, description="seconds to wait for a connection, then 503")] = 1.5
     statement_timeout: Annotated[int, Field(ge=1, le=3600, description="seconds, for requests")] = 15
     prepared_statements: bool = Field(default=True, description="off behind pgbouncer in transaction mode")
 
-    max_body_bytes: Annotated[int, Field(ge=1024)] = 4 * 1024 * 1024
-    max_import_bytes: Annotated[int, Field(ge=1024)] = 2 * 1024 * 1024 * 1024
-    cors_origins: list[str] = Field(default_factory=list)
+    max_body_bytes: Annotated[int, Field(ge=1024, description="of a request, but for files")] = 4 * 1024 * 1024
+    max_import_bytes: Annotated[int, Field(ge=1024, description="of a file that is imported")] = 2 * 1024 * 1024 * 1024
+    cors_origins: list[str] = Field(default_factory=list, description="origins whose pages may call the API")
 
-    access_token_minutes: Annotated[int, Field(ge=1, le=60)] = 15
-    refresh_token_days: Annotated[int, Field(ge=1, le=90)] = 30
-    login_attempts_per_minute: Annotated[int, Field(ge=1, le=1000)] = 10
+    access_token_minutes: Annotated[int, Field(ge=1, le=60, description="an access token is good for")] = 15
+    refresh_token_days: Annotated[int, Field(ge=1, le=90, description="a refresh token is good for")] = 30
+    login_attempts_per_minute: Annotated[int, Field(ge=1, le=1000, description="to one account")] = 10
 
     oidc_issuer: str | None = Field(default=None, description="external issuer whose access tokens are accepted, too")
     oidc_audience: str | None = Field(default=None, description="the audience that its tokens must name")
     oidc_roles_claim: str = Field(default="roles", description="claim with roles; dots lead into objects")
     oidc_roles: dict[str, str] = Field(default_factory=dict, description="the issuer's role to a role's key here")
     oidc_unit_id: UUID | None = Field(default=None, description="unit of those who come by the issuer")
-    oidc_algorithms: list[Signature] = Field(default=["RS256", "ES256"], min_length=1)
+    oidc_algorithms: list[Signature] = Field(
+        default=["RS256", "ES256"], min_length=1, description="signatures that its tokens may have"
+    )
     oidc_clock_skew: Annotated[int, Field(ge=0, le=300, description="seconds that its clock may differ")] = 30
 
-    job_concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    job_concurrency: Annotated[int, Field(ge=1, le=64, description="jobs of one worker at a time")] = 4
     public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+(/[^?#]*)?$")] | None = Field(
         default=None, description="where customers reach the service; links in invitations begin with it"
     )
@@ -74,7 +76,7 @@ class Settings(BaseSettings):
     webhook_private_hosts: list[str] = Field(
         default_factory=list, description="hosts, by their names in lower case, that webhooks may reach at any address"
     )
-    log_level: str = "INFO"
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     @field_validator("time_zone")
     @classmethod
@@ -99,12 +101,34 @@ class Settings(BaseSettings):
     @field_validator("secret_key")
     @classmethod
     def _strong_secret(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < 32:
+        if value is None:
+            return value
+        key = value.get_secret_value()
+        if len(key) < 32:
             raise ValueError("the secret key needs 32 characters or more")
+        # Nothing random looks like this: fewer than 8 of hex's 16 digits come up once in 10^8 keys of 32.
+        if len(set(key)) < 8 or key in (key + key)[1:-1]:
+            raise ValueError("the secret key repeats itself; make a random one, as by: openssl rand -hex 32")
         return value
+
+
+def described() -> list[tuple[str, str, str]]:
+    """Each setting's variable, default and meaning, in the order of `Settings`."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        rows.append((f"STRATA_{name.upper()}", "" if default is None else str(default), field.description or ""))
+    return rows
 
 
 @lru_cache
 def get_settings() -> Settings:
-    """The process's settings, read once."""
-    return Settings()
+    """The process's settings, read once. Settings that cannot be end the process, in lines that quote no value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"{'_'.join(['STRATA', *map(str, each['loc'])]).upper()}: {each['msg']}"
+            for each in error.errors(include_input=False, include_context=False, include_url=False)
+        ]
+        raise SystemExit("\n".join(lines)) from None
