@@ -14,7 +14,7 @@ HAVE_PYTHON = test -n "$(PYTHON)$(UV)" || { echo 'Python 3.11 or newer is needed
 	(Debian and Ubuntu: apt install python3-venv), or uv.' >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test mutate lint types contracts dockerfile migrations-check bench lock check format clean
+.PHONY: help setup demo test mutate faults lint types contracts dockerfile migrations-check bench lock check format clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test: setup  ## run the tests, side by side; ARGS='-k name' chooses
 
 mutate: setup  ## take each check of access away, one after the other: a test must fail without it
 	@$(BIN)/pytest --numprocesses logical --maxprocesses 8 -v tests/test_mutations.py
+
+faults: setup  ## kill, freeze, fill and cut under load, as root; TIMES=20 is the long form, ARGS='--only worker' chooses
+	@$(BIN)/python -m tests.faults $(if $(TIMES),--times $(TIMES)) $(ARGS)
 
 lint: setup  ## style, and dependencies that are missing or unused
 	@$(BIN)/ruff check .
