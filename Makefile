@@ -14,7 +14,7 @@ HAVE_PYTHON = test -n "$(PYTHON)$(UV)" || { echo 'Python 3.11 or newer is needed
 	(Debian and Ubuntu: apt install python3-venv), or uv.' >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test mutate faults lint types contracts dockerfile migrations-check bench lock check format clean
+.PHONY: help setup demo test mutate faults lint types contracts dockerfile migrations-check sbom bench lock check format clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ migrations-check: setup  ## models match the migrations, and the migrations are 
 	@$(BIN)/strata migrate --sql > build/migrations.sql
 	@# Alembic's own table is not ours to judge.
 	@sed '/^CREATE TABLE alembic_version/,/^);/d' build/migrations.sql | $(BIN)/squawk --stdin-filepath migrations.sql
+
+sbom: setup  ## list the dependencies and their licences, in CycloneDX: build/sbom.json
+	@mkdir -p build
+	@$(BIN)/python -m tests.sbom > build/sbom.json
 
 check:  ## everything that CI runs
 	@.ci/run
