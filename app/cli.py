@@ -16,7 +16,6 @@ from typing import Annotated, Any
 import asyncpg
 import structlog
 import typer
-import uvicorn
 from rich.console import Console
 
 from app import bulk, checking, features
@@ -26,6 +25,7 @@ from app.core import clock, local, logging, migrations, monitoring
 from app.core.db import CONNECTION_LOST, Database, WrongServer
 from app.core.embedded import EmbeddedError
 from app.core.errors import Problem
+from app.core.http.server import server
 from app.core.settings import Settings, described, get_settings
 from app.demo import run as demonstration
 from app.main import UnknownSchema, create_app
@@ -114,25 +114,19 @@ def serve(
 
 def _serve(url: str, settings: Settings, *, host: str, port: int, worker: bool) -> None:
     app = create_app(url=url, secret=local.secret_key(settings), settings=settings, with_worker=worker)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=host,
-            port=port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=20,
-            h11_max_incomplete_event_size=64 * 1024,
-        )
+    running = server(
+        app,
+        host=host,
+        port=port,
+        max_in_flight=settings.max_in_flight,
+        drain_seconds=settings.drain_seconds,
     )
     # What is loaded by now stays: looking through it for garbage again and again would cost large requests a third.
     gc.collect()
     gc.freeze()
     with suppress(SystemExit, KeyboardInterrupt):  # the signal that stopped it, raised again by uvicorn
-        server.run()
-    if not server.started:
+        running.run()
+    if not running.started:
         raise SystemExit(1)
 
 

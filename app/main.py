@@ -70,6 +70,7 @@ def create_app(*, url: str, secret: str, settings: Settings | None = None, with_
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.secret = secret
+    app.state.draining = False
     app.state.cursors = CursorSigner(secret)
     problems.install(app)
     docs.install(app)
@@ -111,6 +112,8 @@ def _add_operations(app: FastAPI) -> None:
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz(request: Request) -> Response:
+        if request.app.state.draining:
+            return JSONResponse({"status": "draining"}, 503, {"Retry-After": "1", "Connection": "close"})
         database: Database = request.app.state.database
         try:
             async with asyncio.timeout(2), database.connection() as connection:

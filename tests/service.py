@@ -14,12 +14,12 @@ from urllib.parse import quote, unquote
 from uuid import UUID
 
 import asyncpg
-import uvicorn
 from fastapi import FastAPI
 
 from app import features
 from app.core import clock
 from app.core.db import Database, metadata
+from app.core.http.server import server
 from app.core.jobs import FINISHED, Worker
 from app.core.settings import get_settings
 from app.identity import passwords, tokens
@@ -169,13 +169,13 @@ async def service() -> AsyncIterator[Service]:
 @asynccontextmanager
 async def _fresh_database() -> AsyncIterator[str]:
     name = f"t_{uuid.uuid4().hex}"
-    server = await asyncpg.connect(url_of("postgres"))
+    postgres = await asyncpg.connect(url_of("postgres"))
     try:
-        await server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+        await postgres.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
         yield url_of(name)
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
-        await server.close()
+        await postgres.close()
 
 
 @contextmanager
@@ -188,9 +188,9 @@ def sync_database() -> Iterator[str]:
 
 
 @contextmanager
-def listening(app: FastAPI) -> Iterator[str]:
+def listening(app: FastAPI, **limits: Any) -> Iterator[str]:
     """The application behind a real server in a thread of its own; its address."""
-    running = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    running = server(app, host="127.0.0.1", port=0, **limits)
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
     while not running.started:

@@ -261,6 +261,7 @@ class Database:
             min_size=2,
             max_size=size or settings.pool_size,
             init=_prepare_connection,
+            connection_class=_Connection,
             reset=_reset_connection,
             statement_cache_size=500 if settings.prepared_statements else 0,
             # The statements that decide classes are long, run with every purchase, and take longest to plan.
@@ -304,6 +305,9 @@ class Database:
         connection = await self.acquire()
         try:
             yield connection
+        except asyncio.CancelledError:
+            connection.leave()
+            raise
         finally:
             await self.pool.release(connection)
 
@@ -360,6 +364,15 @@ def driver_url(url: str) -> str:
     return url.replace("postgresql+asyncpg://", "postgresql://", 1)
 
 
+class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    """A connection that is told when somebody leaves it in the middle of a statement."""
+
+    interrupted = False
+
+    def leave(self) -> None:
+        self.interrupted = True
+
+
 async def _prepare_connection(connection: Connection) -> None:
     # The binary form of jsonb is a version byte and the text. Binary, because COPY takes nothing else.
     await connection.set_type_codec(
@@ -378,6 +391,9 @@ def _plain(value: object) -> str:
 
 
 async def _reset_connection(connection: Connection) -> None:
-    # Sessions leave nothing behind but, after a cancelled request, an open transaction.
+    # A cancelled request leaves an open transaction, or a statement prepared and not run, for which PostgreSQL waits.
     if connection.is_in_transaction():
         await connection.execute("ROLLBACK")
+    elif connection.interrupted:
+        await connection.execute("SELECT")
+    connection.interrupted = False

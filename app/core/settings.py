@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     statement_timeout: Annotated[int, Field(ge=1, le=3600, description="seconds, for requests")] = 15
     prepared_statements: bool = Field(default=True, description="off behind pgbouncer in transaction mode")
 
+    max_in_flight: Annotated[int, Field(ge=4, le=10_000, description="requests at once; one more gets 503")] = 32
+    drain_seconds: Annotated[float, Field(ge=0, le=300, description="after SIGTERM, not ready but answering")] = 0
+
     max_body_bytes: Annotated[int, Field(ge=1024, description="of a request, but for files")] = 4 * 1024 * 1024
     max_import_bytes: Annotated[int, Field(ge=1024, description="of a file that is imported")] = 2 * 1024 * 1024 * 1024
     cors_origins: list[str] = Field(default_factory=list, description="origins whose pages may call the API")

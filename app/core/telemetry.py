@@ -12,6 +12,9 @@ requests = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
 requests_in_flight = Gauge("strata_http_requests_in_flight", "HTTP requests being answered", registry=registry)
+requests_refused = Counter(
+    "strata_http_requests_refused_total", "HTTP requests refused because too many were under way", registry=registry
+)
 jobs = Histogram(
     "strata_job_seconds",
     "Duration of background jobs",

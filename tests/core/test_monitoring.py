@@ -14,13 +14,20 @@ from app.core import monitoring, telemetry
 from app.core.settings import Settings, described
 
 STRATA = [sys.executable, "-c", "from app.cli import main; main()"]
+_METRICS = (
+    telemetry.requests,
+    telemetry.requests_in_flight,
+    telemetry.requests_refused,
+    telemetry.jobs,
+    telemetry.events,
+)
 METRIC = re.compile(r"\bstrata_\w+")
 
 
 def exposed() -> dict[str, set[str]]:
     """Each name that Prometheus can be asked for, and its labels."""
     found: dict[str, set[str]] = {}
-    for metric in (telemetry.requests, telemetry.requests_in_flight, telemetry.jobs, telemetry.events):
+    for metric in _METRICS:
         [family] = metric.describe()
         endings = {"histogram": ("_bucket", "_count", "_sum"), "counter": ("_total",), "gauge": ("",)}[family.type]
         for ending in endings:
