@@ -15,6 +15,7 @@ from tests.conftest import ActAs
 from tests.document import OPERATIONS
 from tests.feedback import asking
 from tests.self_service.letting_in import Customer, let_in, merged, purchased, record
+from tests.webhooks.horizon import others_have_ended
 
 EMAIL, PHONE = "mei@example.com", "+8613812341234"
 
@@ -180,7 +181,7 @@ async def test_surveys_come_in_pages(me: Customer, admin: httpx.AsyncClient) -> 
 
 
 async def test_a_complaint_is_feedback_by_self_service_and_told_as_any_other(
-    me: Customer, admin: httpx.AsyncClient
+    me: Customer, admin: httpx.AsyncClient, database: Database
 ) -> None:
     body = {"kind": "complaint", "topic": "delivery", "text": "The second box came open."}
     key = {"Idempotency-Key": "complaint-1"}
@@ -191,6 +192,7 @@ async def test_a_complaint_is_feedback_by_self_service_and_told_as_any_other(
     assert (await me.client.get("/v1/my/feedback")).json()["items"] == [left.json()]
     [fact] = (await admin.get(f"/v1/customers/{me.id}/feedback?kind=complaint")).json()["items"]
     assert (fact["channel"], fact["text"]) == ("self_service", body["text"])
+    await others_have_ended(database)
     told = [each["type"] for each in (await admin.get("/v1/events?types=complaint.received")).json()["items"]]
     assert told == ["complaint.received"]
     for wrong in ({**body, "kind": "answer"}, {**body, "text": ""}, {**body, "channel": "phone"}):
@@ -215,7 +217,9 @@ async def test_a_flood_of_complaints_is_stopped_by_the_minute_and_by_the_day(
     assert len((await another.client.get("/v1/my/feedback")).json()["items"]) == 1
 
 
-async def test_i_give_and_withdraw_consents_and_see_which_stand(me: Customer, admin: httpx.AsyncClient) -> None:
+async def test_i_give_and_withdraw_consents_and_see_which_stand(
+    me: Customer, admin: httpx.AsyncClient, database: Database
+) -> None:
     body = {"channel": "email", "purpose": "marketing"}
     for status in ("given", "withdrawn"):
         answer = await me.client.post("/v1/my/consents", json={**body, "status": status})
@@ -226,6 +230,7 @@ async def test_i_give_and_withdraw_consents_and_see_which_stand(me: Customer, ad
     assert [each["status"] for each in ever] == ["withdrawn", "given"]
     [seen] = (await admin.get(f"/v1/customers/{me.id}/consents")).json()["items"]
     assert (seen["status"], seen["recorded_by"]) == ("withdrawn", f"user:{me.user_id}")
+    await others_have_ended(database)
     told = (await admin.get("/v1/events?types=consent.withdrawn")).json()["items"]
     assert [each["data"]["customer_id"] for each in told] == [me.id]
 
