@@ -313,14 +313,21 @@ async def invitation(service: Service, survey_id: str, customer_id: str | None =
     return found
 
 
+async def account(service: Service) -> dict[str, Any]:
+    """A new customer's account, with the invitation to it."""
+    path = f"/v1/customers/{await made(service, 'customer_id')}/account"
+    answer = await service.send("POST", path, token=service.tokens["admin"], body={})
+    assert answer.status == 201, answer.body
+    opened: dict[str, Any] = answer.json()
+    return opened
+
+
 async def customer_token(service: Service) -> str:
     """The token of a customer who is logged in; the same one each time."""
     if "customer" not in service.tokens:
-        service.tokens["customer_id"] = customer_id = await made(service, "customer_id")
-        path = f"/v1/customers/{customer_id}/account"
-        answer = await service.send("POST", path, token=service.tokens["admin"], body={})
-        assert answer.status == 201, answer.body
-        service.tokens["customer"] = await service.token(answer.json()["username"])
+        opened = await account(service)
+        service.tokens["customer_id"] = opened["customer_id"]
+        service.tokens["customer"] = await service.token(opened["username"])
     return service.tokens["customer"]
 
 

@@ -80,7 +80,7 @@ async def test_nothing_is_missed_while_every_scope_is_kept(gathered: Gathered) -
     await agrees(gathered, _drawing(len(gathered.customers)))
 
 
-@pytest.mark.parametrize("use", SITES)
+@pytest.mark.parametrize("use", sorted(SITES))
 async def test_a_scope_that_a_collection_does_not_keep_is_missed(
     gathered: Gathered, monkeypatch: pytest.MonkeyPatch, use: str
 ) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from sqlalchemy import Table
+from sqlalchemy import Table, Uuid
 
 from app import features
 from app.core.checks import findings
@@ -91,7 +91,8 @@ def names_a_customer(table: Table) -> set[str]:
     named = {
         column.name
         for column in table.columns
-        if column.name == "company_id" or column.name.removesuffix("_id").endswith("customer")
+        if isinstance(column.type, Uuid)
+        and (column.name == "company_id" or column.name.removesuffix("_id").endswith("customer"))
     }
     return keys | {name for name in named if table.name != "customer" or name != "id"}
 
