@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 from uuid import UUID
 
 import asyncpg
+import pytest
 from fastapi import FastAPI
 
 from app import features
@@ -176,6 +177,16 @@ async def _fresh_database() -> AsyncIterator[str]:
         await postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await postgres.close()
+
+
+@contextmanager
+def busy_customers() -> Iterator[None]:
+    """One customer may do all that customers can, as often as a test likes."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("STRATA_SELF_SERVICE_PER_MINUTE", "1000")
+        get_settings.cache_clear()
+        yield
+    get_settings.cache_clear()
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from app.identity import passwords, tokens
 from app.identity.presets import PRESET_ROLES
 from app.main import create_app
 from tests.conftest import ADMIN_PASSWORD, SECRET
-from tests.service import listening, sync_database
+from tests.service import busy_customers, listening, sync_database
 
 DOCUMENT = document(create_app(url="postgresql://nowhere", secret=SECRET))
 # Beside schemathesis' own: 412 comes before the body is looked at, 413 before the parameters are.
@@ -89,7 +89,7 @@ _SESSION = "INSERT INTO auth_session (user_id, expires_at) VALUES ($1, now() + i
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """The application behind a real server; a key and not a session, which a request to log out would end."""
-    with sync_database() as url, listening(create_app(url=url, secret=SECRET)) as address:
+    with busy_customers(), sync_database() as url, listening(create_app(url=url, secret=SECRET)) as address:
         with httpx.Client(base_url=address) as client:
             login = {"username": "admin", "password": ADMIN_PASSWORD}
             token = client.post("/v1/auth/token", data=login).json()["access_token"]

@@ -13,10 +13,9 @@ import pytest_asyncio
 
 from app.core.http.routes import keeps_answers
 from app.core.idempotency import forget_expired
-from app.core.settings import get_settings
 from tests.conftest import ADMIN_PASSWORD
 from tests.document import OPERATIONS, Operation, account, caller, customer_token, made, path_of, survey_link
-from tests.service import Service, service
+from tests.service import Service, busy_customers, service
 from tests.test_architecture import API_ROUTES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -33,12 +32,9 @@ VERSIONED = [
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served() -> AsyncIterator[Service]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("STRATA_SELF_SERVICE_PER_MINUTE", "1000")  # one customer does all that customers can
-        get_settings.cache_clear()
+    with busy_customers():
         async with service() as made:
             yield made
-    get_settings.cache_clear()
 
 
 PASSWORD = "a long enough phrase"
