@@ -187,6 +187,9 @@ async def _made_ready(service: Service, operation: Operation, names: Mapping[str
         answer = await service.send("PUT", "/v1/shown-schemes/tier", token=service.tokens["admin"])
         assert answer.status == 200, answer.body
         return {"key": "tier"}
+    if operation.name == "show_scheme_to_customers":
+        await service.send("DELETE", "/v1/shown-schemes/region", token=service.tokens["admin"])
+        return {"key": "region"}
     return {}
 
 

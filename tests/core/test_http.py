@@ -84,6 +84,7 @@ async def _unique_fields(served: Service, name: str, unique: str) -> dict[str, A
         "create_membership": {"unit_id": await made(served, "unit_id")},
         "create_delegation": {"delegate_id": await made(served, "user_id")},
         "add_identity": {"value": unique},
+        "change_my_profile": {"name": unique},
         "create_customer": {"identities": identities},
         "upsert_customers": {"customers": [{"name": "x", "identities": identities}]},
         "record_interactions": {"interactions": [{**CALL, "customer_id": await made(served, "customer_id")}]},
