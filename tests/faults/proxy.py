@@ -19,6 +19,7 @@ class Proxy:
         self._listening: asyncio.Server | None = None
         self._cut: Cut | None = None
         self._left = 0
+        self._spare = 0
         self._cuts = asyncio.Event()
 
     async def start(self) -> None:
@@ -28,9 +29,9 @@ class Proxy:
         assert self._listening is not None
         self._listening.close()
 
-    async def cut(self, where: Cut, times: int) -> None:
-        """Cut the next connections that commit, and wait until they are cut."""
-        self._cut, self._left = where, times
+    async def cut(self, where: Cut, times: int, *, spare: int = 0) -> None:
+        """Cut the next connections that commit, but for the first few, and wait until they are cut."""
+        self._cut, self._left, self._spare = where, times, spare
         self._cuts.clear()
         await asyncio.wait_for(self._cuts.wait(), 60)
 
@@ -71,6 +72,9 @@ class Proxy:
 
     def _due(self) -> Cut | None:
         where = self._cut
+        if where is not None and self._spare:
+            self._spare -= 1
+            return None
         if where is not None:
             self._left -= 1
             if self._left == 0:
