@@ -80,6 +80,22 @@ async def _posted(admin: httpx.AsyncClient, path: str, body: dict[str, Any], *, 
     return answer.json()
 
 
+async def _what_waits(database: Database, customer: str, other: str) -> None:
+    """What stands for minutes only, or needs a second customer."""
+    async with database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO duplicate_dismissal (customer_id, other_id, why, dismissed_by) VALUES ($1, $2, $3, 'user:x')",
+            *sorted([customer, other]),
+            WORD,
+        )
+        await connection.execute(
+            "INSERT INTO profile_change (customer_id, field, value, expires_at)"
+            " VALUES ($1, 'email', $2, now() + interval '1 hour')",
+            customer,
+            EMAIL,
+        )
+
+
 async def everything(database: Database) -> str:
     """Every row of every table, as text."""
     async with database.connection() as connection:
@@ -106,6 +122,7 @@ async def test_after_an_erasure_nothing_personal_is_left_anywhere(
 ) -> None:
     customer = await a_life(admin)
     other = await create(admin, name="Somebody Else", phone="+8613800000001")
+    await _what_waits(database, customer, other["id"])
     before = await everything(database)
     assert all(canary in before.lower() for canary in CANARIES)
     holding = [table for table in OF_A_CUSTOMER if table.name not in TECHNICAL and personal.columns_of(table)]
