@@ -95,7 +95,7 @@ class Gathered:
             else:
                 query = QUERIES.get(name, "")
                 if name == "list_movers":
-                    query = f"from=2000-01-01T00:00:00Z&to={clock.now():%Y-%m-%dT%H:%M:%SZ}"
+                    query = f"from=2000-01-01T00:00:00Z&to={clock.now():%Y-%m-%dT%H:%M:%S.%fZ}"
                 found |= await self._pages(path, query, token, behalf, name in CUSTOMERS)
         return found
 
