@@ -17,7 +17,6 @@ from app.classification.explanation.chinese import Chinese
 from app.classification.explanation.deciding import Question, question
 from app.classification.explanation.english import English
 from app.classification.explanation.judged import Judged, Need, judge, need, plain
-from app.classification.explanation.languages import Language
 from app.classification.explanation.moving import Turn, settled
 from app.classification.explanation.points import parts
 from app.classification.explanation.standing import Situation, Standing, find
@@ -31,6 +30,7 @@ from app.classification.refresh import WINDOW
 from app.core import clock
 from app.core.db import ReadSession, Record
 from app.core.errors import NotFound
+from app.core.languages import Language
 
 WORDS: dict[Language, Words] = {"en": English(), "zh": Chinese()}
 MOST_AHEAD = 40

@@ -116,6 +116,12 @@ async def begin(session: WriteSession, table: Table, work_id: UUID, **values: An
     return await session.first(begun.values(status="running", started_at=first_start, **values).returning(table))
 
 
+async def take_up(context: JobContext, table: Table) -> Record | None:
+    """What the job is to do, begun in a transaction of its own; None when it has ended."""
+    async with context.database.transaction() as session:
+        return await begin(session, table, id_from(table, context.payload))
+
+
 async def keep(
     session: WriteSession, table: Table, work_id: UUID, *conditions: ColumnElement[bool], **values: Any
 ) -> Record:

@@ -29,9 +29,7 @@ _c, _t = customer.c, transfer.c
 
 async def run_transfer(context: JobContext) -> None:
     """The job: whoever takes it up goes on behind the last block."""
-    transfer_id = work.id_from(transfer, context.payload)
-    async with context.database.transaction() as session:
-        row = await work.begin(session, transfer, transfer_id)
+    row = await work.take_up(context, transfer)
     if row is None:
         return
     with work.carried():

@@ -24,9 +24,7 @@ from app.identity.actor import from_kept
 
 async def run_export(context: JobContext) -> None:
     """The job: whoever takes it up goes on behind the last piece."""
-    export_id = work.id_from(export, context.payload)
-    async with context.database.transaction() as session:
-        row = await work.begin(session, export, export_id)
+    row = await work.take_up(context, export)
     if row is None:
         return
     with work.carried():

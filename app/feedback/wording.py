@@ -1,12 +1,8 @@
 """What the page says besides a survey's own words, in each of its languages."""
 
-import re
 from dataclasses import dataclass
 
 from app.feedback.rules import Fault
-
-_RANGE = re.compile(r"\s*([a-zA-Z]{1,8})(?:-[a-zA-Z0-9]{1,8})*\s*(?:;\s*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*)?$")
-MAX_RANGES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +80,3 @@ WORDS = {
         other_refusal=("操作未成功", "请稍后再试。"),
     ),
 }
-
-
-def language_for(accept_language: str, known: str | None) -> str:
-    """What the reader's browser asks for; else the customer's own language; else English."""
-    wanted: dict[str, float] = {}
-    for part in accept_language.split(",")[:MAX_RANGES]:
-        if (found := _RANGE.match(part)) and (name := found[1].lower()) in WORDS:
-            wanted[name] = max(wanted.get(name, 0.0), float(found[2] or 1))
-    best = max(wanted, key=lambda name: wanted[name], default=None)
-    if best is not None and wanted[best] > 0:
-        return best
-    own = (known or "").lower().partition("-")[0]
-    return own if own in WORDS else "en"

@@ -7,10 +7,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.classification import catalogue, explain, queries, schemes
 from app.classification.engine import Scheme
-from app.classification.explanation.languages import Language
 from app.core import audit
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import Conflict, NotFound
+from app.core.languages import Language
 from app.identity.actor import Actor
 from app.self_service import oneself
 from app.self_service.models import shown_scheme

@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from app.classification.explanation.chinese import FIELDS, TITLES
-from app.classification.explanation.languages import Language, preferred
 from app.classification.metrics import METRICS
 from app.core.db import Database
 from app.customers import fields
@@ -212,21 +211,6 @@ async def test_the_language_is_asked_for_or_preferred(admin: httpx.AsyncClient, 
         assert answer.json()["language"] == answer.headers["content-language"] == language
         assert "accept-language" in [each.strip().lower() for each in answer.headers["vary"].split(",")]
     assert (await admin.get(path, params={"language": "fr"})).status_code == 422
-
-
-@pytest.mark.parametrize(
-    ("header", "language"),
-    [
-        (None, "en"),
-        ("", "en"),
-        ("en, zh;q=0.9", "en"),
-        ("en;q=0.2, zh-Hans;q=0.9", "zh"),
-        ("zh;q=x", "en"),
-        (";,;", "en"),
-    ],
-)
-def test_the_header_says_the_language(header: str | None, language: Language) -> None:
-    assert preferred(header) == language
 
 
 def test_everything_has_a_name_in_chinese() -> None:

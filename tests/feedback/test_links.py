@@ -21,7 +21,7 @@ from app.core.db import Database
 from app.feedback import links
 from app.feedback.checks import CHECKS
 from app.feedback.links import BadLink, ExpiredLink, Link, sealed
-from app.feedback.wording import WORDS, language_for
+from app.feedback.wording import WORDS
 from tests.conftest import SECRET, MakeUser
 from tests.customers.customers import create, pointers
 from tests.feedback.asking import DOCUMENT, draft, published
@@ -130,25 +130,6 @@ async def test_what_a_survey_says_cannot_become_markup(client: httpx.AsyncClient
     for answer in (shown, again, done):
         assert "<script" not in answer.text
         assert "&lt;script&gt;" in answer.text
-
-
-LANGUAGES = [
-    ("zh-CN,zh;q=0.9,en;q=0.8", None, "zh"),
-    ("en-US,en;q=0.9", "zh", "en"),
-    ("fr-FR,zh;q=0.5,en;q=0.4", "en", "zh"),
-    ("en;q=0,zh;q=0", "zh", "zh"),
-    ("fr", "zh-Hant", "zh"),
-    ("fr", "de", "en"),
-    ("", None, "en"),
-    ("*", "zh", "zh"),
-    ("zh;q=many", None, "en"),
-    ("," * 5000, "zh", "zh"),
-]
-
-
-@pytest.mark.parametrize(("asked", "known", "language"), LANGUAGES)
-def test_the_language_is_the_browsers_then_the_customers(asked: str, known: str | None, language: str) -> None:
-    assert language_for(asked, known) == language
 
 
 async def test_the_page_speaks_chinese(client: httpx.AsyncClient, invitation: dict[str, Any]) -> None:

@@ -3,16 +3,16 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Header, Path, Query, Response
+from fastapi import Depends, Path, Query
 
 from app.classification import explain, history, measurements, queries, schemes
-from app.classification.explanation.languages import Language, preferred
 from app.classification.schemas.classes import ClassHistory, ClassList, ClassOut
 from app.classification.schemas.explanations import ExplanationOut
 from app.classification.schemas.metrics import MetricsOut
 from app.core import clock
 from app.core.bounds import Instant, Key, PastInstant
 from app.core.errors import NotFound
+from app.core.http.languages import AskedLanguage
 from app.core.http.paging import Paging
 from app.core.http.routes import ReadSession, router
 from app.customers import document
@@ -26,23 +26,6 @@ CustomerId = Annotated[UUID, Path(description="customer id")]
 SchemeKey = Annotated[Key, Path(description="scheme key, such as abc")]
 AsOfQuery = Annotated[Instant | None, Query(description="an instant with its zone")]
 PastQuery = Annotated[PastInstant | None, Query(description="an instant with its zone; now when left out")]
-
-
-def _language(
-    response: Response,
-    language: Annotated[
-        Language | None, Query(description="of the sentences; default: as Accept-Language says")
-    ] = None,
-    accept_language: Annotated[str | None, Header(max_length=2000)] = None,
-) -> Language:
-    chosen = language or preferred(accept_language)
-    response.headers["content-language"] = chosen
-    # A cache that keeps one language's answer must not give it to who asks for another.
-    response.headers["vary"] = "Accept-Language"
-    return chosen
-
-
-AskedLanguage = Annotated[Language, Depends(_language)]
 
 
 @routes.get("/customers/{customer_id}/metrics", response_model=MetricsOut)

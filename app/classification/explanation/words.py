@@ -15,10 +15,10 @@ from app.classification.definitions import (
 )
 from app.classification.explanation.figures import Count, day_of, enumerated, money, number
 from app.classification.explanation.judged import NUMBERS, Judged, Need, need
-from app.classification.explanation.languages import Language
 from app.classification.explanation.steps import Step
 from app.classification.explanation.told import Told, direction
 from app.classification.metrics import METRICS
+from app.core.languages import Language
 from app.core.predicates import FactIs, HasEvents, Op
 from app.core.settings import get_settings
 

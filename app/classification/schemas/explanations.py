@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from app.classification.explanation.languages import Language
 from app.classification.schemas.classes import OverrideInForce, PendingOut, Score
 from app.core.bounds import Out
+from app.core.languages import Language
 
 Subject = Literal["metric", "field", "tag", "class", "event", "member", "score"]
 Freshness = Literal["event", "clock", "population"]

@@ -12,10 +12,10 @@ from app.core import clock
 from app.core.errors import Invalid, Problem
 from app.core.http.problems import MEDIA_TYPE
 from app.core.http.routes import PRINCIPAL, ReadSession, StrataRoute, WriteSession, database_of, router
+from app.core.languages import Language, preferred
 from app.core.settings import get_settings
 from app.feedback import invitations, links, page
 from app.feedback.invitations import TooManyAnswers, Unfinished
-from app.feedback.wording import language_for
 from app.identity.access import Public
 from app.identity.throttling import Attempt, count_attempt
 
@@ -61,8 +61,8 @@ def _wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
-def _language(request: Request, known: str | None = None) -> str:
-    return language_for(request.headers.get("accept-language", ""), known)
+def _language(request: Request, known: str | None = None) -> Language:
+    return preferred(request.headers.get("accept-language"), known)
 
 
 def _html(content: str, status: int = 200, headers: dict[str, str] | None = None) -> HTMLResponse:

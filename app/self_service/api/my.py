@@ -3,13 +3,13 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Header, Path, Query, Request, Response
+from fastapi import Depends, Path, Request, Response
 
-from app.classification.explanation.languages import Language, preferred
 from app.core.errors import TooManyRequests
 from app.core.http.etag import IfMatch, expected_version
 from app.core.http.etag import tag as etag
 from app.core.http.files import ZipResponse, zip_file
+from app.core.http.languages import AskedLanguage
 from app.core.http.paging import Paging
 from app.core.http.problems import MEDIA_TYPE
 from app.core.http.routes import (
@@ -86,22 +86,6 @@ async def _counted(request: Request) -> None:
 
 
 Counted = Annotated[None, Depends(_counted)]
-
-
-def _language(
-    response: Response,
-    language: Annotated[
-        Language | None, Query(description="of the sentences; default: as Accept-Language says")
-    ] = None,
-    accept_language: Annotated[str | None, Header(max_length=2000)] = None,
-) -> Language:
-    chosen = language or preferred(accept_language)
-    response.headers["content-language"] = chosen
-    response.headers["vary"] = "Accept-Language"
-    return chosen
-
-
-AskedLanguage = Annotated[Language, Depends(_language)]
 
 
 @routes.get("/profile", response_model=MyProfileOut)
