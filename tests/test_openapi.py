@@ -1,27 +1,15 @@
 """The API document: complete for people, and such that client generators make typed clients of it."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
 from app.classification.definitions.document import Part
-from app.core.http.docs import document
-from app.main import create_app
+from tests.document import DOCUMENT, SCHEMAS
 
-CLIENTS = Path(__file__).parent / "clients"
-CACHE = Path(__file__).parents[1] / ".data" / "clients"
-DOCUMENT: dict[str, Any] = document(
-    create_app(url="postgresql://nowhere", secret="a secret that only the tests know, long enough")
-)
-SCHEMAS = DOCUMENT["components"]["schemas"]
 OPERATIONS = {
     operation["operationId"]: (method, path, operation)
     for path, item in DOCUMENT["paths"].items()
@@ -224,64 +212,3 @@ def test_every_reference_leads_somewhere() -> None:
     text = json.dumps(DOCUMENT)
     for part in text.split('"$ref": "#/components/schemas/')[1:]:
         assert part.split('"', 1)[0] in SCHEMAS
-
-
-# ---- generated clients -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def openapi(tmp_path: Path) -> Path:
-    path = tmp_path / "openapi.json"
-    path.write_text(json.dumps(DOCUMENT))
-    return path
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    return done.stdout + done.stderr
-
-
-def node_modules() -> Path:
-    """The generators of tests/clients/package-lock.json, installed once."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("node and npm are not on this machine: the TypeScript client is not checked")
-    lock = (CLIENTS / "package-lock.json").read_text()
-    done = CACHE / "installed.json"
-    if not done.exists() or done.read_text() != lock:
-        CACHE.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(CLIENTS / name, CACHE / name)
-        installed = subprocess.run(
-            [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=CACHE, capture_output=True, text=True
-        )
-        if installed.returncode and "EINTEGRITY" not in installed.stderr and not os.environ.get("CI"):
-            pytest.skip(f"the generators cannot be installed here: {installed.stderr[-300:]}")
-        assert installed.returncode == 0, installed.stderr[-2000:]
-        done.write_text(lock)
-    return CACHE / "node_modules"
-
-
-@pytest.mark.slow
-def test_a_typescript_client_compiles(openapi: Path, tmp_path: Path) -> None:
-    modules = node_modules()
-    (tmp_path / "node_modules").symlink_to(modules)
-    for name in ("example.ts", "tsconfig.json"):
-        shutil.copy(CLIENTS / name, tmp_path / name)
-    said = run(modules / ".bin/openapi-typescript", openapi, "--output", "strata.ts", cwd=tmp_path)
-    assert "warn" not in said.lower(), said
-    run(modules / ".bin/tsc", "--project", "tsconfig.json", cwd=tmp_path)
-
-
-@pytest.mark.slow
-def test_a_python_client_type_checks(openapi: Path, tmp_path: Path) -> None:
-    tools = Path(sys.executable).parent
-    client = tmp_path / "strata_client"
-    config = CLIENTS / "openapi-python-client.yaml"
-    generate = (tools / "openapi-python-client", "generate", "--path", openapi, "--meta", "none", "--config", config)
-    run(*generate, "--output-path", client, "--fail-on-warning", cwd=tmp_path)
-    shutil.copy(CLIENTS / "example.py", tmp_path / "example.py")
-    run(tools / "mypy", "--strict", "--config-file", os.devnull, "example.py", "strata_client", cwd=tmp_path)
