@@ -148,11 +148,17 @@ PART_OF_A_CUSTOMER = {
 }  # made by `prepared`, for the customer of the path
 
 
+SEGMENTS = ("/v1/segments/", "/v1/groups/")
+"""Where keys are those of static segments, which are groups."""
+
+
 async def path_of(service: Service, operation: Operation) -> str:
     """The operation's path, each of its parameters naming something new."""
     parts = PART_OF_A_CUSTOMER | {"delivery_id", "invitation_id"}
     names = {name: await made(service, name) for name in operation.path_names if name not in parts}
-    if operation.path.startswith("/v1/segments/"):
+    if operation.name in ("update_group", "delete_group"):
+        names["key"] = await group(service)  # what it spoils is its own
+    elif operation.path.startswith(SEGMENTS):
         names["key"] = await segment(service)
     elif operation.method in ("PUT", "PATCH", "DELETE") and "key" in names and "customer_id" not in names:
         names["key"] = await draft(service)  # what it spoils is its own
@@ -219,7 +225,7 @@ async def prepared(service: Service, operation: str, customer_id: str) -> dict[s
         answer = await service.send("POST", path, token=service.tokens["admin"], **options)
         assert answer.status == 201, answer.body
         return {"feedback_id": str(answer.json()["id"])}
-    if operation == "remove_segment_member":
+    if operation in ("remove_segment_member", "remove_group_member"):
         path = f"/v1/segments/{await segment(service)}/members/{customer_id}"
         answer = await service.send("PUT", path, token=service.tokens["admin"])
         assert answer.status < 300, answer.body
@@ -401,6 +407,14 @@ async def segment(service: Service) -> str:
     body = {"key": "handpicked", "title": "Handpicked", "static": True}
     answer = await service.send("POST", "/v1/segments", token=service.tokens["admin"], body=body)
     assert answer.status in (201, 409), answer.body
+    return str(body["key"])
+
+
+async def group(service: Service) -> str:
+    """The key of a new group."""
+    body = {**OPERATIONS["create_group"].example, "key": f"x{uuid.uuid4().hex}"}
+    answer = await service.send("POST", "/v1/groups", token=service.tokens["admin"], body=body)
+    assert answer.status == 201, answer.body
     return str(body["key"])
 
 

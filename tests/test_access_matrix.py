@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from tests.document import OPERATIONS, Operation, path_of, prepared, segment
+from tests.document import OPERATIONS, SEGMENTS, Operation, path_of, prepared, segment
 from tests.service import Answer
 from tests.world import OF_A_CUSTOMER, PLACES, REACHED, SCOPES, World, company, permission_of, refused
 
@@ -132,7 +132,7 @@ async def _request(world: World, operation: Operation, scope: str, place: str) -
         "transfer_customer": {"owner_id": str(world.users[scope][0]), "unit_id": str(world.units["east"])},
         "put_override": {"expires_at": None},  # the end in its example will have passed some day
     }
-    key = await segment(world.service) if operation.path.startswith("/v1/segments/") else "lifecycle"
+    key = await segment(world.service) if operation.path.startswith(SEGMENTS) else "lifecycle"
     return partial(
         world.service.send,
         operation.method,

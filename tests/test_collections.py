@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from app.core import clock
-from tests.document import OPERATIONS, SCHEMAS, invitation, made, prepared, segment
+from tests.document import OPERATIONS, SCHEMAS, SEGMENTS, invitation, made, prepared, segment
 from tests.service import Answer
 from tests.world import DEFINITIONS, OF_A_CUSTOMER, SCOPES, World, company, permission_of
 
@@ -85,7 +85,7 @@ class Gathered:
     async def seen(self, name: str, token: str, behalf: Mapping[str, str]) -> set[str]:
         """Whose rows the collection shows, on all of its pages."""
         operation = OPERATIONS[name]
-        keys = [self.names["segment"] if operation.path.startswith("/v1/segments/") else "lifecycle"]
+        keys = [self.names["segment"] if operation.path.startswith(SEGMENTS) else "lifecycle"]
         found: set[str] = set()
         for each in self.classes if "name" in operation.path_names else [""]:
             path = operation.at(**{**self.names, "key": keys[0], "name": each})
@@ -322,7 +322,7 @@ async def _one_by_one(
         assert page["total"] == len(reached["customers:read"])
     for name in OF_ONE:
         permission, keys = str(permission_of(name)), {"key": "lifecycle"}
-        if OPERATIONS[name].path.startswith("/v1/segments/"):
+        if OPERATIONS[name].path.startswith(SEGMENTS):
             keys = {"key": gathered.names["segment"]}
         statuses = Counter[int]()
         for customer_id in gathered.customers:

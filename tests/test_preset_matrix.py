@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from app import features
 from app.identity.actor import EVERYTHING, Scope
 from app.identity.presets import PRESET_ROLES
-from tests.document import OPERATIONS, Operation, membership, path_of, prepared, segment, session_of
+from tests.document import OPERATIONS, SEGMENTS, Operation, membership, path_of, prepared, segment, session_of
 from tests.service import Answer
 from tests.world import OF_A_CUSTOMER, PLACES, REACHED, World, company, permission_of, refused
 
@@ -167,7 +167,7 @@ async def test_of_a_customer_a_role_reaches_the_places_of_its_scope(presets: Pre
     operation, permission = OPERATIONS[name], NEEDED[name]
     service = presets.world.service
     named = {each: await prepared(service, name, each) for each in presets.customers.values()}
-    key = await segment(service) if operation.path.startswith("/v1/segments/") else "lifecycle"
+    key = await segment(service) if operation.path.startswith(SEGMENTS) else "lifecycle"
     before = await service.digest()
     for caller, place in _pairs(presets):
         if place in caller.reaches(permission):

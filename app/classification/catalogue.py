@@ -57,6 +57,7 @@ async def create(
     *,
     key: str,
     title: str,
+    description: str | None,
     document: Document,
     note: str | None,
     pointer: str = "/body/document",
@@ -65,28 +66,29 @@ async def create(
     await one_editor_at_a_time(session)
     await check_fits(session, key, document, pointer=pointer)
     now = await session.scalar(select(func.clock_timestamp()))
+    called = {"title": title, "description": description}
     try:
-        await session.execute(insert(scheme).values(key=key, title=title, version=0, created_at=now, updated_at=now))
+        await session.execute(insert(scheme).values(key=key, **called, version=0, created_at=now, updated_at=now))
     except asyncpg.UniqueViolationError as error:
         raise KeyTaken.at("/body/key", "choose another key: this one is taken, or was before it was deleted") from error
     content = {"document": as_json(document), "note": note}
     await session.execute(
         insert(scheme_version).values(scheme=key, version=1, status="draft", created_by=session.principal, **content)
     )
-    audit.record(session, actor, "scheme.created", "scheme", key, after={"title": title, **content})
+    audit.record(session, actor, "scheme.created", "scheme", key, after={**called, **content})
 
 
-async def rename(session: WriteSession, actor: Actor, key: str, title: str, *, expected: int | None) -> None:
-    """Another title. Raises `NotFound`, and `PreconditionFailed` when the scheme has changed."""
-    before = await _locked(session, key, expected)
-    if before["title"] == title:
+async def change(
+    session: WriteSession, actor: Actor, key: str, said: Mapping[str, Any], *, expected: int | None
+) -> None:
+    """Another title or description. Raises `NotFound`, and `PreconditionFailed` when the scheme has changed."""
+    was, becomes = audit.changed(await _locked(session, key, expected), said)
+    if not becomes:
         return
     await session.execute(
-        update(scheme).where(scheme.c.key == key).values(title=title, updated_at=func.clock_timestamp())
+        update(scheme).where(scheme.c.key == key).values(**becomes, updated_at=func.clock_timestamp())
     )
-    audit.record(
-        session, actor, "scheme.changed", "scheme", key, before={"title": before["title"]}, after={"title": title}
-    )
+    audit.record(session, actor, "scheme.changed", "scheme", key, before=was, after=becomes)
     await announce(session, schemes.TOPIC)
 
 

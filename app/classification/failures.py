@@ -93,7 +93,14 @@ async def ask_why(session: WriteSession, customer_id: UUID) -> None:
         await enqueue(session, "schemes.examine", {"customer_id": str(customer_id)})
 
 
-async def decide_again(session: WriteSession, customer_ids: Sequence[UUID], *, as_of: datetime, cause: str) -> None:
+async def decide_again(
+    session: WriteSession,
+    customer_ids: Sequence[UUID],
+    *,
+    as_of: datetime,
+    cause: str,
+    evaluation: Evaluation | None = None,
+) -> None:
     """Measure and classify these customers, who are held, in the request's transaction.
 
     Raises `ReactionFailed` when some scheme cannot compute one of them; the request is then carried out again, and
@@ -107,7 +114,7 @@ async def decide_again(session: WriteSession, customer_ids: Sequence[UUID], *, a
     await refresh.refresh_metrics(session, customer_ids, as_of=as_of)
     by = Cause(cause, session.principal, session.correlation_id)
     try:
-        await decide(session, customer_ids, as_of=as_of, cause=by)
+        await decide(session, customer_ids, as_of=as_of, cause=by, evaluation=evaluation)
     except CANNOT_COMPUTE as error:
         raise ReactionFailed from error
 

@@ -109,6 +109,7 @@ scheme = Table(
     metadata,
     Column("key", Text, primary_key=True),
     Column("title", Text, nullable=False),
+    Column("description", Text, comment="what it is for, whichever version is in force"),
     Column("version", Integer, nullable=False, comment="the published version; 0 before the first"),
     Column("breakpoints_id", UuidType, comment="the breakpoints in force"),
     Column("error", Text, comment="why the scheme cannot be evaluated; its classes stand as they were"),

@@ -1,11 +1,11 @@
 """Segments: schemes that know only in or out, by a condition or by a list of members that people keep."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Select, any_, delete, func, literal, select
+from sqlalchemy import ColumnElement, Integer, Select, any_, cast, delete, func, literal, null, select
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from app.classification import catalogue, publishing, schemes, versions
 from app.classification.definitions import IN, PopulationQuantile, SegmentDocument, StaticDocument
 from app.classification.definitions.references import check_against
-from app.classification.engine import exclude_evaluation
+from app.classification.engine import Evaluation, exclude_evaluation
 from app.classification.failures import decide_again
 from app.classification.metrics import MEDIAN_GAP, METRICS
 from app.classification.models import customer_class, recalculation, scheme, scheme_version, segment_member
@@ -25,11 +25,14 @@ from app.core.http.problems import message_of, pointer_of
 from app.core.predicates import MetricIs, Node, leaves, located
 from app.customers.document import check_visible, visible_to
 from app.customers.models import customer
+from app.customers.queries import hold_reached
 from app.identity.actor import Actor, Scope
 
 READ = "segments:read"
 WRITE = "segments:write"
-_KINDS = ("segment", "static")
+KINDS = ("segment", "static")
+GROUPS = ("static",)
+"""The kind whose members people keep: what `/v1/groups` shows."""
 
 
 class NotStatic(Conflict):
@@ -41,7 +44,14 @@ class NotStatic(Conflict):
 
 
 async def create(
-    session: WriteSession, actor: Actor, *, key: str, title: str, when: Node | None, note: str | None
+    session: WriteSession,
+    actor: Actor,
+    *,
+    key: str,
+    title: str,
+    description: str | None = None,
+    when: Node | None = None,
+    note: str | None = None,
 ) -> None:
     """A segment, in force at once: a static one empty, one with a condition as soon as a recalculation has filled it.
 
@@ -49,7 +59,16 @@ async def create(
     """
     catalogue.check_may_define(actor, WRITE)
     document = StaticDocument(kind="static") if when is None else _asking(when)
-    await catalogue.create(session, actor, key=key, title=title, document=document, note=note, pointer="/body")
+    await catalogue.create(
+        session,
+        actor,
+        key=key,
+        title=title,
+        description=description,
+        document=document,
+        note=note,
+        pointer="/body",
+    )
     if when is None:
         await exclude_evaluation(session)
         await publishing.switch(session, key, 1, breakpoints_id=None, by=session.principal)
@@ -106,7 +125,20 @@ async def change_members(
     Raises `Invalid` for customers that the actor may not put anywhere, or that are to go in and out at once.
     """
     await _check_static(session, key)
-    await _hold_visible(session, actor, add=add, remove=remove)
+    await hold_visible(session, actor, {"add": add, "remove": remove})
+    return await move(session, actor, key, add=add, remove=remove)
+
+
+async def move(
+    session: WriteSession,
+    actor: Actor,
+    key: str,
+    *,
+    add: Sequence[UUID],
+    remove: Sequence[UUID] = (),
+    evaluation: Evaluation | None = None,
+) -> dict[str, int]:
+    """Put these customers, who are held, in and take others out; who moved is classified again, by what is in force."""
     m = segment_member
     added = await session.all(
         upsert(m)
@@ -122,7 +154,7 @@ async def change_members(
     )
     moved = sorted(row["customer_id"] for row in (*added, *removed))
     if moved:
-        await decide_again(session, moved, as_of=clock.business_now(), cause="event")
+        await decide_again(session, moved, as_of=clock.business_now(), cause="event", evaluation=evaluation)
         after = {"added": [row[0] for row in added], "removed": [row[0] for row in removed]}
         audit.record(session, actor, "segment.members_changed", "scheme", key, after=after)
     return {"added": len(added), "removed": len(removed)}
@@ -130,35 +162,30 @@ async def change_members(
 
 async def _check_static(session: WriteSession, key: str) -> None:
     """Nobody deletes the segment before this transaction ends."""
-    kind = select(scheme_version.c.document["kind"].astext).where(
-        scheme_version.c.scheme == scheme.c.key, scheme_version.c.version == scheme.c.version
-    )
-    found = await session.first(
-        select(kind.scalar_subquery().label("kind"))
-        .select_from(scheme)
-        .where(scheme.c.key == key, scheme.c.retired_at.is_(None))
-        .with_for_update(read=True, of=scheme)
-    )
-    if found is None or found["kind"] not in _KINDS:
+    kind = await session.scalar(kind_in_force(key).with_for_update(read=True, of=scheme))
+    if kind not in KINDS:
         raise NotFound(f"There is no segment {key}")
-    if found["kind"] != "static":
+    if kind != "static":
         raise NotStatic(f"{key} has a condition; whoever it holds for is in")
 
 
-async def _hold_visible(session: WriteSession, actor: Actor, *, add: Sequence[UUID], remove: Sequence[UUID]) -> None:
-    wanted = {*add, *remove}
-    rows = await session.all(
-        select(customer.c.id)
-        .where(customer.c.id == any_(_ids(sorted(wanted))), visible_to(actor, WRITE))
-        .order_by(customer.c.id)
-        .with_for_update(key_share=True)
+def kind_in_force(key: str) -> Select[Any]:
+    """The kind of the scheme's document; null before the first is in force, no row when it was deleted."""
+    kind = select(scheme_version.c.document["kind"].astext).where(
+        scheme_version.c.scheme == scheme.c.key, scheme_version.c.version == scheme.c.version
     )
-    seen = {row["id"] for row in rows}
+    return select(kind.scalar_subquery()).select_from(scheme).where(scheme.c.key == key, scheme.c.retired_at.is_(None))
+
+
+async def hold_visible(session: WriteSession, actor: Actor, asked: Mapping[str, Sequence[UUID]]) -> None:
+    """Hold these customers, by the body's fields that name them. Raises `Invalid` as `change_members` does."""
+    seen = await hold_reached(session, actor, WRITE, sorted({each for ids in asked.values() for each in ids}))
+    added = set(asked.get("add", ()))
     errors = [
         FieldError(f"/body/{name}/{n}", why)
-        for name, ids in (("add", add), ("remove", remove))
+        for name, ids in asked.items()
         for n, each in enumerate(ids)
-        if (why := _refusal(each, seen, both=name == "remove" and each in add)) is not None
+        if (why := _refusal(each, seen, both=name == "remove" and each in added)) is not None
     ]
     if errors:
         raise Invalid("Correct the fields named in errors", errors=errors)
@@ -179,21 +206,31 @@ def _ids(ids: Sequence[UUID]) -> ColumnElement[Any]:
 
 async def read(session: ReadSession, actor: Actor, key: str, permission: str = READ) -> dict[str, Any]:
     """One segment and how many of the customers that the actor may see are in it. Raises `NotFound`."""
-    row = await session.first(_segments(actor, permission).where(scheme.c.key == key))
+    return await one_of(session, shown_segments(actor, permission), key)
+
+
+async def one_of(session: ReadSession, statement: Select[Any], key: str, noun: str = "segment") -> dict[str, Any]:
+    """The one of these segments that has the key. Raises `NotFound`."""
+    row = await session.first(statement.where(scheme.c.key == key))
     if row is None:
-        raise NotFound(f"There is no segment {key}")
+        raise NotFound(f"There is no {noun} {key}")
     return _shown(row)
 
 
-async def check_exists(session: ReadSession, key: str) -> None:
-    """Raises `NotFound` unless this is a segment in force, and what `schemes.get` raises."""
-    if (await schemes.get(session, key)).document.kind not in _KINDS:
-        raise NotFound(f"{key} is no segment")
+async def check_exists(session: ReadSession, key: str, kinds: Sequence[str] = KINDS) -> None:
+    """Raises `NotFound` unless this is a segment of these kinds in force, and what `schemes.get` raises."""
+    if (await schemes.get(session, key)).document.kind not in kinds:
+        raise NotFound(f"{key} is no {'segment' if kinds == KINDS else 'group'}")
 
 
 async def page(session: ReadSession, actor: Actor, page: Page) -> dict[str, Any]:
     """A page of segments, by key."""
-    statement = _segments(actor, READ).order_by(scheme.c.key).limit(page.limit + 1)
+    return await page_of(session, page, shown_segments(actor, READ))
+
+
+async def page_of(session: ReadSession, page: Page, statement: Select[Any]) -> dict[str, Any]:
+    """A page of these segments, by key."""
+    statement = statement.order_by(scheme.c.key).limit(page.limit + 1)
     if (after := page.after()) is not None:
         statement = statement.where(scheme.c.key > after[0])
     rows = await session.all(statement)
@@ -201,7 +238,8 @@ async def page(session: ReadSession, actor: Actor, page: Page) -> dict[str, Any]
     return {"items": shown, "next_cursor": page.next_cursor(rows, [shown[-1]["key"]] if shown else [])}
 
 
-def _segments(actor: Actor, permission: str) -> Select[Any]:
+def shown_segments(actor: Actor, permission: str, kinds: Sequence[str] = KINDS, *, counted: bool = True) -> Select[Any]:
+    """Segments of these kinds; `counted`, with how many of the customers whom the permission reaches are in each."""
     v, latest, k, r = scheme_version.alias("v"), scheme_version.alias("latest"), customer_class.c, recalculation.c
     newest = select(func.max(latest.c.version)).where(latest.c.scheme == scheme.c.key).correlate(scheme)
     shown = func.coalesce(func.nullif(scheme.c.version, 0), newest.scalar_subquery())
@@ -220,11 +258,11 @@ def _segments(actor: Actor, permission: str) -> Select[Any]:
             scheme,
             v.c.document,
             v.c.note,
-            members.correlate(scheme).scalar_subquery().label("customers"),
+            (members.correlate(scheme).scalar_subquery() if counted else cast(null(), Integer)).label("customers"),
             filling.correlate(scheme).scalar_subquery().label("recalculation_id"),
         )
         .select_from(scheme.join(v, (v.c.scheme == scheme.c.key) & (v.c.version == shown)))
-        .where(v.c.document["kind"].astext.in_(_KINDS), scheme.c.retired_at.is_(None))
+        .where(v.c.document["kind"].astext.in_(kinds), scheme.c.retired_at.is_(None))
     )
 
 

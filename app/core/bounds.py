@@ -147,3 +147,12 @@ class Out(BaseModel):
     """An answer: every field is there."""
 
     model_config = ConfigDict(from_attributes=True, json_schema_serialization_defaults_required=True)
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+def left_out() -> Any:
+    """The default of a field that a patch may leave out but not empty."""
+    return Field(default=None, json_schema_extra=_without_default)

@@ -8,6 +8,7 @@ from fastapi import Depends, Path, Query, Request, Response
 from app.classification import schemes, segments
 from app.classification.definitions import IN
 from app.core.bounds import Code, FileFormat, Key
+from app.core.db import ReadSession as Session
 from app.core.http.etag import tag as etag
 from app.core.http.files import CsvResponse, csv_file, ndjson_file
 from app.core.http.paging import Page, Paging
@@ -43,6 +44,7 @@ CanTransferCustomers = Annotated[Actor, Depends(Requires(TRANSFER))]
 SchemeKey = Annotated[Key, Path(description="scheme key, such as abc")]
 ClassName = Annotated[Code, Path(description="class, such as A")]
 SegmentKey = Annotated[Key, Path(description="segment key, such as big_in_shanghai")]
+GroupKey = Annotated[Key, Path(description="group key, such as advisory_board")]
 ExportId = Annotated[UUID, Path(description="export id")]
 TransferId = Annotated[UUID, Path(description="id of a transfer of many")]
 Include = Annotated[Literal["total"] | None, Query(description="`total` counts all matches")]
@@ -179,9 +181,14 @@ async def list_class_customers(
 ) -> Response:
     """The customers of one class."""
     await schemes.check_class(session, key, name)
-    found = await queries.page_of_customers(
-        session, actor, page, filters={"class": f"{key}:{name}"}, sort=sort, total=include == "total"
-    )
+    return await _of_class(actor, session, request, page, f"{key}:{name}", sort, include)
+
+
+async def _of_class(
+    actor: Actor, session: Session, request: Request, page: Page, name: str, sort: Sort, include: str | None
+) -> Response:
+    total = include == "total"
+    found = await queries.page_of_customers(session, actor, page, filters={"class": name}, sort=sort, total=total)
     return _page(request, actor, "customers.listed", found)
 
 
@@ -197,10 +204,22 @@ async def list_segment_customers(
 ) -> Response:
     """The customers in a segment."""
     await segments.check_exists(session, key)
-    found = await queries.page_of_customers(
-        session, actor, page, filters={"class": f"{key}:{IN}"}, sort=sort, total=include == "total"
-    )
-    return _page(request, actor, "customers.listed", found)
+    return await _of_class(actor, session, request, page, f"{key}:{IN}", sort, include)
+
+
+@routes.get("/groups/{key}/customers", response_model=CustomerPage)
+async def list_group_customers(
+    actor: CanReadCustomers,
+    session: ReadSession,
+    request: Request,
+    page: Paging,
+    key: GroupKey,
+    sort: Annotated[Sort, Query()] = Sort.CREATED_DESC,
+    include: Include = None,
+) -> Response:
+    """The customers in a group, among those you may see."""
+    await segments.check_exists(session, key, segments.GROUPS)
+    return await _of_class(actor, session, request, page, f"{key}:{IN}", sort, include)
 
 
 @routes.get("/schemes/{key}/classes/{name}/export", response_model=str, response_class=CsvResponse)

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
 
 from app.core import bounds
-from app.core.bounds import Flag, In, Key, Line, Out, Printable
+from app.core.bounds import Flag, In, Key, Line, Out, Printable, left_out
 from app.identity import passwords
 from app.identity.actor import EVERYTHING, Scope
 from app.identity.permissions import known_permissions
@@ -15,15 +15,6 @@ from app.identity.permissions import known_permissions
 
 def _names_of_permissions(schema: dict[str, Any]) -> None:
     schema["propertyNames"] = {"enum": sorted({EVERYTHING, *known_permissions()})}
-
-
-def _without_default(schema: dict[str, Any]) -> None:
-    schema.pop("default", None)
-
-
-def _left_out() -> Any:
-    """The default of a field that a patch may leave out but not empty."""
-    return Field(default=None, json_schema_extra=_without_default)
 
 
 def _lower(value: str) -> str:
@@ -176,12 +167,12 @@ class UserPatch(In):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Li Wei", "roles": ["sales", "analyst"]}]})
 
-    name: Line = _left_out()
+    name: Line = left_out()
     email: Email | None = None
-    password: Password = _left_out()
+    password: Password = left_out()
     unit_id: UUID | None = None
-    roles: RoleKeys = _left_out()
-    active: Flag = _left_out()
+    roles: RoleKeys = left_out()
+    active: Flag = left_out()
 
 
 class UserOut(Out):
@@ -226,8 +217,8 @@ class RoleIn(In):
 class RolePatch(In):
     model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Branch auditor"}]})
 
-    title: Line = _left_out()
-    permissions: Permissions = _left_out()
+    title: Line = left_out()
+    permissions: Permissions = left_out()
 
 
 class RoleOut(Out):
@@ -268,7 +259,7 @@ class UnitPatch(In):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "Sales East"}]})
 
-    name: Line = _left_out()
+    name: Line = left_out()
     parent_id: UUID | None = None
 
 

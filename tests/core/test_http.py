@@ -90,6 +90,7 @@ async def _unique_fields(served: Service, name: str, unique: str) -> dict[str, A
         "record_interactions": {"interactions": [{**CALL, "customer_id": await made(served, "customer_id")}]},
         "create_scheme": {"key": unique},
         "create_segment": {"key": unique},
+        "create_group": {"key": unique},
         "rename_tag": {"tag": unique},
         "define_custom_field": {"key": unique},
         "merge_tags": {"tags": [await made(served, "tag")]},
@@ -100,6 +101,7 @@ async def _unique_fields(served: Service, name: str, unique: str) -> dict[str, A
         "record_survey_response": {"customer_id": await made(served, "customer_id")},
         "invite_to_survey": {"customer_ids": [await made(served, "customer_id")]},
         "change_segment_members": {"add": [await made(served, "customer_id")], "remove": []},
+        "change_group_members": {"add": [await made(served, "customer_id")], "remove": []},
     }
     return fields.get(name, {})
 

@@ -2,6 +2,7 @@
 
 from app.classification.api import (
     classes,
+    groups,
     history,
     overrides,
     portraits,
@@ -17,6 +18,7 @@ routers = [
     schemes.routes,
     versions.routes,
     segments.routes,
+    groups.routes,
     classes.routes,
     portraits.routes,
     history.routes,

@@ -39,7 +39,15 @@ async def list_schemes(actor: CanReadSchemes, session: ReadSession, page: Paging
 async def create_scheme(actor: CanWriteSchemes, session: WriteSession, response: Response, body: SchemeIn) -> object:
     """A new scheme with draft version 1; it classifies nobody until that is published."""
     catalogue.check_may_define(actor, catalogue.WRITE)
-    await catalogue.create(session, actor, key=body.key, title=body.title, document=body.document, note=body.note)
+    await catalogue.create(
+        session,
+        actor,
+        key=body.key,
+        title=body.title,
+        description=body.description,
+        document=body.document,
+        note=body.note,
+    )
     return await _tagged(session, response, body.key)
 
 
@@ -58,9 +66,10 @@ async def rename_scheme(
     body: SchemePatch,
     if_match: etag.IfMatch = None,
 ) -> object:
-    """Another title for a scheme."""
+    """Another title or description for a scheme."""
     catalogue.check_may_define(actor, catalogue.WRITE)
-    await catalogue.rename(session, actor, key, body.title, expected=etag.expected_version(if_match))
+    said = body.model_dump(exclude_unset=True)
+    await catalogue.change(session, actor, key, said, expected=etag.expected_version(if_match))
     return await _tagged(session, response, key)
 
 

@@ -1,4 +1,4 @@
-"""Routes of segments: who is in, by a condition or by hand, and what they are like."""
+"""Routes of segments: who is in, by a condition or by hand, and what they are like. Those by hand are groups, too."""
 
 from typing import Annotated
 from uuid import UUID
@@ -41,9 +41,12 @@ async def list_segments(actor: CanReadSegments, session: ReadSession, page: Pagi
 async def create_segment(actor: CanWriteSegments, session: WriteSession, body: SegmentIn) -> object:
     """A new segment, in force at once. A condition is asked of everybody in the background.
 
-    A segment is a scheme: as `/v1/schemes/{key}` it has versions and a title, and is deleted.
+    A segment is a scheme: as `/v1/schemes/{key}` it has versions and a title, and is deleted. A static one is also
+    shown as `/v1/groups/{key}`.
     """
-    await segments.create(session, actor, key=body.key, title=body.title, when=body.when, note=body.note)
+    await segments.create(
+        session, actor, key=body.key, title=body.title, description=body.description, when=body.when, note=body.note
+    )
     return await segments.read(session, actor, body.key, segments.WRITE)
 
 

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from app.classification.definitions import Document
 from app.classification.definitions.document import Freshness
-from app.core.bounds import Count, In, Line, Money, Out, Printable
+from app.core.bounds import Count, In, Line, Money, Out, Printable, left_out
 
 # Shorter than other keys: names of columns are made of them.
 SchemeKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -30,16 +30,18 @@ class SchemeIn(In):
 
     key: SchemeKey
     title: Line
+    description: Note | None = None
     document: Document
     note: Note | None = None
 
 
 class SchemePatch(In):
-    """Another title for a scheme."""
+    """What a scheme is called and what it is for; a field left out stays as it is."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Size of the business"}]})
 
-    title: Line
+    title: Line = left_out()
+    description: Note | None = None
 
 
 class SchemeOut(Out):
@@ -47,6 +49,7 @@ class SchemeOut(Out):
 
     key: str
     title: str
+    description: str | None
     version: Count = Field(description="the version in force; 0 before the first")
     latest_version: Count | None
     status: Literal["draft", "published", "retired"]

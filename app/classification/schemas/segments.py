@@ -35,6 +35,7 @@ class SegmentIn(In):
 
     key: SchemeKey
     title: Line
+    description: Note | None = None
     when: Predicate | None = None
     static: Flag = False
     note: Note | None = None
@@ -51,6 +52,7 @@ class SegmentOut(Out):
 
     key: str
     title: str
+    description: str | None
     kind: Literal["segment", "static"]
     version: Count = Field(description="the version in force; 0 until the first recalculation has reached it")
     when: Predicate | None
