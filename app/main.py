@@ -62,6 +62,7 @@ def create_app(*, url: str, secret: str, settings: Settings | None = None, with_
         version="0.1.0",
         summary="Customer classification that stays true and explains itself",
         description=DESCRIPTION,
+        license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
         openapi_url=docs.URL,
         docs_url=None,

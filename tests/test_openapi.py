@@ -212,3 +212,19 @@ def test_every_reference_leads_somewhere() -> None:
     text = json.dumps(DOCUMENT)
     for part in text.split('"$ref": "#/components/schemas/')[1:]:
         assert part.split('"', 1)[0] in SCHEMAS
+
+
+@EACH
+def test_a_parameter_may_be_left_out_but_is_never_null(name: str) -> None:
+    _, _, operation = OPERATIONS[name]
+    assert not [each["name"] for each in operation.get("parameters", []) if {"type": "null"} in nodes(each["schema"])]
+
+
+def test_no_type_is_called_by_the_title_of_a_property() -> None:
+    assert not [
+        (schema["title"], name)
+        for schema in SCHEMAS.values()
+        for node in nodes(schema)
+        for name, each in node.get("properties", {}).items()
+        if "title" in each
+    ]

@@ -108,7 +108,7 @@ async def node_modules() -> Path:
 async def use_typescript(modules: Path, example: str, address: str, folder: Path) -> str:
     """What the example prints; it, and the client beside it, must pass the strictest check of types."""
     (folder / "node_modules").symlink_to(modules)
-    shutil.copy(HERE / "typescript" / "tsconfig.json", folder / "tsconfig.json")
+    place(folder, "tsconfig.json")
     shutil.copy(HERE / "typescript" / example, folder / "example.ts")
     bundle = ("--bundle", "--platform=node", "--format=esm", "--log-level=warning", "--outfile=example.mjs")
     await asyncio.gather(
@@ -118,12 +118,39 @@ async def use_typescript(modules: Path, example: str, address: str, folder: Path
     return await run("node", "example.mjs", address, ADMIN_PASSWORD, ORDERS, cwd=folder)
 
 
+def place(folder: Path, *names: str) -> None:
+    for name in names:
+        shutil.copy(HERE / "typescript" / name, folder / name)
+
+
+async def test_the_document_has_nothing_that_a_linter_minds(openapi: Path, tmp_path: Path) -> None:
+    (tmp_path / "node_modules").symlink_to(await node_modules())
+    place(tmp_path, "lint.mjs")
+    await run("node", "lint.mjs", openapi, cwd=tmp_path)
+
+
 async def test_a_typescript_program_with_openapi_typescript(openapi: Path, address: str, tmp_path: Path) -> None:
     modules = await node_modules()
     options = ("--default-non-nullable=false", "--output", "strata.ts")
     said = await run(modules / ".bin" / "openapi-typescript", openapi, *options, cwd=tmp_path)
     assert "warn" not in said.lower(), said
     assert await use_typescript(modules, "openapi-typescript.ts", address, tmp_path) == PRINTED
+
+
+async def test_a_typescript_program_with_hey_api(openapi: Path, address: str, tmp_path: Path) -> None:
+    modules = await node_modules()
+    options = ("--output", "strata", "--client", "@hey-api/client-fetch")
+    said = await run(modules / ".bin" / "openapi-ts", "--input", openapi, *options, cwd=tmp_path)
+    assert "warn" not in said.lower(), said
+    assert await use_typescript(modules, "hey-api.ts", address, tmp_path) == PRINTED
+
+
+async def test_a_typescript_program_with_orval(openapi: Path, address: str, tmp_path: Path) -> None:
+    modules = await node_modules()
+    place(tmp_path, "orval.config.ts", "orval-fetch.ts")
+    said = await run(modules / ".bin" / "orval", "--config", "orval.config.ts", cwd=tmp_path)
+    assert "warn" not in said.lower(), said
+    assert await use_typescript(modules, "orval.ts", address, tmp_path) == PRINTED
 
 
 async def test_a_python_program_with_openapi_python_client(openapi: Path, address: str, tmp_path: Path) -> None:
