@@ -28,7 +28,13 @@ WHOLE_LISTS = {
     "count_classes",
     "read_movement",
 }
-NO_LISTS = {"read_metrics", "record_interactions", "upsert_customers", "invite_to_survey"}  # parts of one answer
+NO_LISTS = {
+    "read_metrics",
+    "record_interactions",
+    "record_purchases",
+    "upsert_customers",
+    "invite_to_survey",
+}  # parts of one answer
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:

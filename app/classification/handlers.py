@@ -63,7 +63,7 @@ from app.interactions.events import (
     InteractionsRecorded,
 )
 from app.interactions.summary import SUMMARY as INTERACTIONS
-from app.purchases.events import PurchaseDeleted, PurchaseRecorded, PurchasesImported
+from app.purchases.events import PurchaseDeleted, PurchaseRecorded, PurchasesImported, PurchasesRecorded
 
 _SUMMED_UP = {"csat", "nps"}
 
@@ -74,7 +74,21 @@ async def on_purchase(session: WriteSession, event: PurchaseRecorded) -> dict[st
         return await _later(session, event.customer_id)
     as_of = clock.business_now()
     await refresh.follow_purchase(session, event.customer_id, event.purchase_id, as_of=as_of)
-    return await _classes(session, event.customer_id, as_of, is_correction=_corrects(event, as_of))
+    return await _classes(session, [event.customer_id], as_of, is_correction=_corrects(event, as_of))
+
+
+async def on_purchases(session: WriteSession, event: PurchasesRecorded) -> None:
+    """Measure and classify each of the customers once, in the transaction of all these purchases."""
+    customer_ids = sorted({each.customer_id for each in event.purchases})
+    if session.defers:
+        return await refresh.mark_dirty(session, customer_ids)
+    as_of = clock.business_now()
+    await refresh.refresh_metrics(session, customer_ids, as_of=as_of)
+    corrected = {each.customer_id for each in event.purchases if _corrects(each, as_of)}
+    for is_correction in (False, True):
+        if some := [each for each in customer_ids if (each in corrected) is is_correction]:
+            await _classes(session, some, as_of, is_correction=is_correction)
+    return None
 
 
 async def on_purchase_deleted(session: WriteSession, event: PurchaseDeleted) -> None:
@@ -134,7 +148,7 @@ async def _summed(
     read = {name for each in (await current(session)).evaluation.schemes for name in each.document.metrics}
     if all(METRICS[name].facts != summary.name for name in read):
         return None
-    return await _classes(session, customer_id, as_of, is_correction=is_correction)
+    return await _classes(session, [customer_id], as_of, is_correction=is_correction)
 
 
 async def on_creation(session: WriteSession, event: CustomerCreated) -> dict[str, Any]:
@@ -176,7 +190,7 @@ async def _anew(session: WriteSession, customer_id: UUID, *, is_correction: bool
         return await _later(session, customer_id)
     as_of = clock.business_now()
     await refresh.refresh_metrics(session, [customer_id], as_of=as_of)
-    return await _classes(session, customer_id, as_of, is_correction=is_correction)
+    return await _classes(session, [customer_id], as_of, is_correction=is_correction)
 
 
 async def _later(session: WriteSession, customer_id: UUID) -> dict[str, Any]:
@@ -187,14 +201,15 @@ async def _later(session: WriteSession, customer_id: UUID) -> dict[str, Any]:
 
 
 async def _classes(
-    session: WriteSession, customer_id: UUID, as_of: datetime, *, is_correction: bool = False
+    session: WriteSession, customer_ids: Sequence[UUID], as_of: datetime, *, is_correction: bool = False
 ) -> dict[str, Any]:
+    """Classify these customers; the classes afterwards, if it is one."""
     name = "correction" if is_correction else "event"
     cause = Cause(name, session.principal, session.correlation_id, correction=is_correction)
     try:
-        outcome = await decide(session, [customer_id], as_of=as_of, cause=cause)
+        outcome = await decide(session, customer_ids, as_of=as_of, cause=cause)
     except CANNOT_COMPUTE as error:
-        # Some scheme cannot compute this customer; a job finds out which, and the fact is not lost for it.
+        # Some scheme cannot compute one of them; a job finds out which, and the fact is not lost for it.
         raise ReactionFailed from error
     return {"classes": outcome.classes}
 
@@ -256,6 +271,7 @@ async def on_import(session: WriteSession, event: ImportCompleted) -> None:
 HANDLERS: dict[type[Any], Any] = {
     TagReplaced: on_tag,
     PurchaseRecorded: on_purchase,
+    PurchasesRecorded: on_purchases,
     PurchaseDeleted: on_purchase_deleted,
     InteractionRecorded: on_interaction,
     InteractionCorrected: on_correction,

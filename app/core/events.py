@@ -56,16 +56,21 @@ def subscribe(handlers: Mapping[type[Any], Handler]) -> None:
             _handlers[kind].append(handler)
 
 
-async def publish(session: WriteSession, event: Event) -> dict[str, Any]:
-    """Announce within the transaction: store the event, then run its inline handlers in order.
-
-    What handlers give back is handed to the announcer, who may put it into its answer without knowing whose it is.
-    """
+def keep(session: WriteSession, event: Event) -> None:
+    """Store the event; who must hear of it within the transaction hears of many such events at once, by another."""
     telemetry.events.labels(event.name).inc()
     if event.stored:
         outbox.store(
             session, event.name, {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
         )
+
+
+async def publish(session: WriteSession, event: Event) -> dict[str, Any]:
+    """Announce within the transaction: store the event, then run its inline handlers in order.
+
+    What handlers give back is handed to the announcer, who may put it into its answer without knowing whose it is.
+    """
+    keep(session, event)
     given: dict[str, Any] = {}
     for handler in _handlers[type(event)]:
         given.update(await handler(session, event) or {})

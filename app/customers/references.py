@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import FromClause, Text, any_, column, func, literal, select, text
+from sqlalchemy import FromClause, Text, any_, column, func, literal, select, text, tuple_
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
@@ -18,6 +18,8 @@ from app.identity.actor import Actor, Scope
 from app.imports.kinds import Batch
 
 EXTERNAL = "external"
+Identity = tuple[str, str]
+"""Kind and value, in the spelling by which they are unique."""
 
 
 class Referenced(NamedTuple):
@@ -39,6 +41,28 @@ async def find_by_reference(
         .where(i.kind == EXTERNAL, i.value == any_(literal(list(references), ARRAY(Text))))
     )
     return [Referenced(*row) for row in rows]
+
+
+async def reached_by_identity(
+    session: ReadSession, actor: Actor, permission: str, identities: set[Identity]
+) -> dict[Identity, UUID]:
+    """The customers, among those whom the permission reaches, who have these identities."""
+    if not identities:
+        return {}
+    i = customer_identity.c
+    kinds, values = (list(each) for each in zip(*identities, strict=True))
+    given = (
+        func.unnest(literal(kinds, ARRAY(Text)), literal(values, ARRAY(Text)))
+        .table_valued("kind", "value")
+        .render_derived()
+    )
+    rows = await session.all(
+        select(i.kind, i.value, i.customer_id)
+        .join(given, tuple_(i.kind, i.value) == tuple_(given.c.kind, given.c.value))
+        .join(customer, customer.c.id == i.customer_id)
+        .where(visible_to(actor, permission))
+    )
+    return {(row["kind"], row["value"]): row["customer_id"] for row in rows}
 
 
 async def create_by_reference(

@@ -15,6 +15,7 @@ from app.core.errors import Conflict, FieldError, Invalid, NotFound, Problem, To
 from app.core.http.paging import Page
 from app.core.http.problems import pointer_of
 from app.customers.document import visible_to
+from app.customers.fact_batches import UNKNOWN_CUSTOMER
 from app.customers.merging.queries import stands_for
 from app.customers.models import customer
 from app.customers.queries import hold, hold_reached
@@ -29,7 +30,6 @@ from app.identity.actor import Actor
 
 UNKNOWN = "There is no such invitation among those of customers you may write about"
 NOT_INVITED = "There is no open survey to which you are invited under this id"
-UNKNOWN_CUSTOMER = "there is no such customer among those you may write about"
 _i = survey_invitation.c
 
 

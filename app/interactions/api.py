@@ -11,12 +11,12 @@ from app.core.http.etag import tag as etag
 from app.core.http.paging import Paging
 from app.core.http.routes import ReadSession, WriteSession, router
 from app.customers import document
+from app.customers.fact_batches import FactBatchOut
 from app.identity.access import Requires
 from app.identity.actor import Actor
 from app.interactions import batch, queries, service
 from app.interactions.schemas import (
     InteractionBatchIn,
-    InteractionBatchOut,
     InteractionIn,
     InteractionKind,
     InteractionOut,
@@ -74,7 +74,7 @@ async def list_interactions(actor: CanReadInteractions, session: ReadSession, pa
     return await queries.page_of_interactions(session, actor, page, filters=filters)
 
 
-@routes.post("/interactions/batch", response_model=InteractionBatchOut)
+@routes.post("/interactions/batch", response_model=FactBatchOut)
 async def record_interactions(actor: CanWriteInteractions, session: WriteSession, body: InteractionBatchIn) -> object:
     """Record up to 1,000 interactions: the good rows are kept, the others say what is wrong with them."""
     return await batch.record_all(session, actor, body.interactions)

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from pydantic_core import to_json
 from sqlalchemy import (
     ARRAY,
@@ -28,100 +28,40 @@ from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as insert_or_nothing
 
-from app.core import audit, clock, outbox
+from app.core import audit, outbox
 from app.core.db import Prepared, WriteSession
 from app.core.events import publish
-from app.core.http.problems import message_of, pointer_of
 from app.core.ids import counting_on
-from app.core.settings import get_settings
-from app.customers.contacts import normal_identity
 from app.customers.document import visible_to
+from app.customers.fact_batches import UNKNOWN_CUSTOMER, FactBatch
 from app.customers.models import customer
-from app.customers.occurring import TOO_LATE, is_too_late
 from app.customers.queries import keep_all
 from app.identity.actor import SYSTEM, Actor, Scope
 from app.identity.scopes import scope_params
 from app.interactions.events import InteractionRecorded, InteractionsRecorded
 from app.interactions.models import interaction
-from app.interactions.queries import Identity, known_staff, reached_by_identity
+from app.interactions.queries import known_staff
 from app.interactions.schemas import InteractionRow
 from app.interactions.service import UNKNOWN_STAFF, WRITE
 
-MAX_ERRORS = 10
-UNKNOWN_CUSTOMER = "there is no such customer among those you may write about"
 RECORDED = "this interaction of this customer is recorded already"
 
 _rows = TypeAdapter(list[InteractionRow])
-
-
-class _Batch:
-    """The rows that can be recorded so far, and what is wrong with the others, by their places."""
-
-    def __init__(self) -> None:
-        self.good: dict[int, InteractionRow] = {}
-        self.errors: dict[int, list[dict[str, str]]] = {}
-        self.identities: dict[int, Identity] = {}
-        self.customers: dict[int, UUID] = {}
-
-    def refuse(self, index: int, field: str, message: str) -> None:
-        pointer = f"/body/interactions/{index}{field}"
-        found = self.errors.setdefault(index, [])
-        if len(found) < MAX_ERRORS:
-            found.append({"pointer": pointer, "message": message})
-        self.good.pop(index, None)
+_Batch = FactBatch[InteractionRow]
 
 
 async def record_all(session: WriteSession, actor: Actor, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Record the rows that can be recorded. Nobody is deleted meanwhile whom they are about."""
-    batch = _Batch()
-    _read(batch, rows)
+    batch = _Batch("interactions", _rows)
+    batch.read(rows)
     await keep_all(session)
-    await _find_customers(session, actor, batch)
+    # Who is named by id is looked for where the rows are inserted.
+    await batch.find_customers(session, actor, WRITE)
     await _check_staff(session, batch)
     ids = await _insert(session, actor, batch)
     if ids:
         await _announce(session, actor, batch, ids, len(rows))
-    items = [{"index": n, "id": ids.get(n), "errors": batch.errors.get(n, [])} for n in range(len(rows))]
-    return {"recorded": len(ids), "rejected": len(rows) - len(ids), "items": items}
-
-
-def _read(batch: _Batch, rows: Sequence[dict[str, Any]]) -> None:
-    now, region = clock.business_now(), get_settings().phone_region
-    batch.good = _valid(batch, rows)
-    for index, read in list(batch.good.items()):
-        if is_too_late(read.occurred_at, now):
-            batch.refuse(index, "/occurred_at", TOO_LATE)
-        if read.identity is not None:
-            try:
-                kind, value = read.identity.kind, read.identity.value
-                batch.identities[index] = kind, normal_identity(kind, value, region)
-            except ValueError as error:
-                batch.refuse(index, "/identity/value", str(error))
-
-
-def _valid(batch: _Batch, rows: Sequence[dict[str, Any]]) -> dict[int, InteractionRow]:
-    """Those that are interactions by themselves: read at once, and without the others once more if some are not."""
-    places = list(range(len(rows)))
-    try:
-        return dict(zip(places, _rows.validate_python(rows), strict=True))
-    except ValidationError as error:
-        for each in error.errors(include_url=False, include_context=False, include_input=False):
-            index, *within = each["loc"]
-            batch.refuse(int(index), pointer_of(within), message_of(each))
-    places = [n for n in places if n not in batch.errors]
-    return dict(zip(places, _rows.validate_python([rows[n] for n in places]), strict=True))
-
-
-async def _find_customers(session: WriteSession, actor: Actor, batch: _Batch) -> None:
-    """Whose identities these are. Who is named by id is looked for where the rows are inserted."""
-    asked = {batch.identities[index] for index in batch.good if index in batch.identities}
-    known = await reached_by_identity(session, actor, WRITE, asked)
-    for index, row in list(batch.good.items()):
-        found = row.customer_id or known.get(batch.identities[index])
-        if found is None:
-            batch.refuse(index, "/identity", UNKNOWN_CUSTOMER)
-        else:
-            batch.customers[index] = found
+    return batch.outcome(ids, len(rows))
 
 
 async def _check_staff(session: WriteSession, batch: _Batch) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, any_, cast, func, literal, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, Text, any_, cast, func, literal, select, union_all
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -12,16 +12,13 @@ from app.core.db import ReadSession, Record
 from app.core.errors import NotFound
 from app.core.http.paging import Page
 from app.customers.document import visible_to
-from app.customers.models import customer, customer_identity
+from app.customers.models import customer
 from app.customers.timeline import TimelinePart
 from app.identity.actor import Actor
 from app.identity.models import user_account
 from app.interactions.models import interaction, interaction_version
 
 READ = "interactions:read"
-
-Identity = tuple[str, str]
-"""Kind and value, in the spelling by which they are unique."""
 
 
 def shown(row: Record) -> dict[str, Any]:
@@ -88,28 +85,6 @@ async def page_of_versions(
     on_it = rows[: page.limit]
     last = [on_it[-1]["version"]] if on_it else []
     return {"items": [shown(row) for row in on_it], "next_cursor": page.next_cursor(rows, last)}
-
-
-async def reached_by_identity(
-    session: ReadSession, actor: Actor, permission: str, identities: set[Identity]
-) -> dict[Identity, UUID]:
-    """The customers, among those whom the permission reaches, who have these identities."""
-    if not identities:
-        return {}
-    i = customer_identity.c
-    kinds, values = (list(each) for each in zip(*identities, strict=True))
-    given = (
-        func.unnest(literal(kinds, ARRAY(Text)), literal(values, ARRAY(Text)))
-        .table_valued("kind", "value")
-        .render_derived()
-    )
-    rows = await session.all(
-        select(i.kind, i.value, i.customer_id)
-        .join(given, tuple_(i.kind, i.value) == tuple_(given.c.kind, given.c.value))
-        .join(customer, customer.c.id == i.customer_id)
-        .where(visible_to(actor, permission))
-    )
-    return {(row["kind"], row["value"]): row["customer_id"] for row in rows}
 
 
 async def known_staff(session: ReadSession, staff_ids: set[UUID]) -> set[UUID]:

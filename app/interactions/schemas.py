@@ -4,9 +4,10 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from app.core.bounds import EARLIEST, Count, Day, In, Instant, Key, Line, Out, Printable, Reference
+from app.customers.fact_batches import MAX_ROWS, BatchRow
 
 InteractionKind = Literal["call", "email", "meeting", "chat", "visit", "web_event"]
 Direction = Literal["inbound", "outbound"]
@@ -112,24 +113,8 @@ class InteractionPatch(In):
     reason: Line | None = Field(default=None, description="why it is corrected")
 
 
-class WhoseIdentity(In):
-    """One way in which another system knows the customer."""
-
-    kind: Key
-    value: Line
-
-
-class InteractionRow(InteractionIn):
-    """An interaction of a batch: the customer by its id or by one of its identities."""
-
-    customer_id: UUID | None = None
-    identity: WhoseIdentity | None = None
-
-    @model_validator(mode="after")
-    def _names_one_customer(self) -> "InteractionRow":
-        if (self.customer_id is None) == (self.identity is None):
-            raise ValueError("name the customer by customer_id or by identity")
-        return self
+class InteractionRow(BatchRow, InteractionIn):
+    """An interaction of a batch."""
 
 
 class InteractionBatchIn(In):
@@ -145,33 +130,10 @@ class InteractionBatchIn(In):
         list[Annotated[dict[str, Any], Field(max_length=40)]],
         Field(
             min_length=1,
-            max_length=1000,
+            max_length=MAX_ROWS,
             description="each as an interaction is recorded, with `customer_id` or `identity` (`kind`, `value`)",
         ),
     ]
-
-
-class RowError(Out):
-    """What is wrong with a row."""
-
-    pointer: str
-    message: str
-
-
-class RowOutcome(Out):
-    """What became of one row, by its place in the request: its interaction's id, or what is wrong with it."""
-
-    index: int
-    id: UUID | None
-    errors: list[RowError]
-
-
-class InteractionBatchOut(Out):
-    """What became of each."""
-
-    recorded: Count
-    rejected: Count
-    items: list[RowOutcome]
 
 
 class ParticipantOut(Out):

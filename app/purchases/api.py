@@ -9,12 +9,14 @@ from app.core.bounds import CurrencyCode
 from app.core.http.paging import Paging
 from app.core.http.routes import ReadSession, WriteSession, router
 from app.customers import document
+from app.customers.fact_batches import FactBatchOut
 from app.identity.access import Requires
 from app.identity.actor import Actor
-from app.purchases import queries, service
+from app.purchases import batch, queries, service
 from app.purchases.schemas import (
     ExchangeRatePage,
     ExchangeRatesIn,
+    PurchaseBatchIn,
     PurchaseIn,
     PurchasePage,
     PurchaseRecordedOut,
@@ -60,6 +62,16 @@ async def delete_purchase(
 async def list_purchases(actor: CanReadPurchases, session: ReadSession, page: Paging) -> object:
     """Purchases across customers, the latest first."""
     return await queries.page_of_purchases(session, actor, page)
+
+
+@routes.post("/purchases/batch", response_model=FactBatchOut)
+async def record_purchases(actor: CanRecordPurchases, session: WriteSession, body: PurchaseBatchIn) -> object:
+    """Record up to 1,000 purchases and refunds: the good rows are kept, the others say what is wrong with them.
+
+    An order that is recorded already is refused, so that the same request again changes nothing. Each customer's
+    classes follow in the same transaction, once for all of its rows.
+    """
+    return await batch.record_all(session, actor, body.purchases)
 
 
 @routes.get("/exchange-rates", response_model=ExchangeRatePage)

@@ -25,6 +25,16 @@ class PurchaseRecorded:
 
 
 @dataclass(frozen=True, slots=True)
+class PurchasesRecorded:
+    """Many were recorded by one request, each of them announced as one is."""
+
+    name: ClassVar[str] = "purchases.recorded"
+    stored: ClassVar[bool] = False
+
+    purchases: list[PurchaseRecorded]
+
+
+@dataclass(frozen=True, slots=True)
 class PurchaseDeleted:
     """A purchase or refund was taken back: it should never have been recorded."""
 

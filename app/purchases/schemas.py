@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from app.core.bounds import (
     CurrencyCode,
@@ -20,7 +20,9 @@ from app.core.bounds import (
     Reference,
     plain_decimal,
 )
+from app.customers.fact_batches import MAX_ROWS, BatchRow
 
+MAX_LINES = 20_000
 PurchaseKind = Literal["purchase", "refund"]
 Rate = Annotated[
     Decimal,
@@ -51,6 +53,9 @@ class LineIn(In):
     amount: Annotated[DecimalText, Field(ge=0)]
 
 
+Lines = Annotated[list[LineIn], Field(max_length=1000)]
+
+
 class PurchaseIn(In):
     """One purchase or refund; its lines, when given, add up to its amount."""
 
@@ -61,7 +66,38 @@ class PurchaseIn(In):
     amount: Annotated[DecimalText, Field(ge=0)]
     currency: CurrencyCode | None = Field(default=None, description="base currency when left out")
     kind: PurchaseKind = "purchase"
-    lines: Annotated[list[LineIn], Field(max_length=1000)] = []
+    # Made anew: a list that stood here would be copied with every row of a batch.
+    lines: Lines = Field(default_factory=list, json_schema_extra={"default": []})
+
+
+def _few_lines(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if sum(len(lines) for row in rows if isinstance(lines := row.get("lines"), list)) > MAX_LINES:
+        raise ValueError(f"together these have more than {MAX_LINES} lines; send them in several requests")
+    return rows
+
+
+class PurchaseRow(BatchRow, PurchaseIn):
+    """A purchase or refund of a batch."""
+
+
+class PurchaseBatchIn(In):
+    """Up to 1,000 rows with 20,000 lines together. Each is read by itself: one that is wrong keeps no other out."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"purchases": [{**_EXAMPLE, "identity": {"kind": "external", "value": "C-1001"}}]}]
+        }
+    )
+
+    purchases: Annotated[
+        list[Annotated[dict[str, Any], Field(max_length=40)]],
+        Field(
+            min_length=1,
+            max_length=MAX_ROWS,
+            description="each as a purchase is recorded, with `customer_id` or `identity` (`kind`, `value`)",
+        ),
+        AfterValidator(_few_lines),
+    ]
 
 
 class LineOut(Out):

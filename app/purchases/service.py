@@ -1,15 +1,15 @@
 """Recording what a customer bought or gave back, one at a time."""
 
-from datetime import date, timedelta
+from collections.abc import Set
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import BigInteger, Integer, Numeric, Select, Text, bindparam, delete, func, insert, select
+from sqlalchemy import ColumnElement, Date, Text, column, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.types import TypeEngine
 
 from app.core import audit, clock
 from app.core.bounds import MAX_AMOUNT
@@ -24,11 +24,15 @@ from app.identity.scopes import scope_params
 from app.purchases.currencies import CODES
 from app.purchases.events import PurchaseDeleted, PurchaseRecorded
 from app.purchases.models import exchange_rate, purchase, purchase_line
-from app.purchases.money import RATE_DAYS, content_hash, in_base_currency
-from app.purchases.schemas import ExchangeRate, LineIn, PurchaseIn
+from app.purchases.money import RATE_DAYS, in_base_currency
+from app.purchases.recording import insert_one, line_params, lines_of
+from app.purchases.schemas import ExchangeRate, PurchaseIn
 
 WRITE = "purchases:write"
 DELETE = "purchases:delete"
+
+Paid = tuple[str, date]
+"""A currency and a day."""
 
 
 class OrderRecorded(Conflict):
@@ -43,20 +47,24 @@ async def record(session: WriteSession, actor: Actor, customer_id: UUID, body: P
     of the actor's reach, `Invalid` for a date more than a day ahead, an unknown currency or lines that do not add up,
     `OrderRecorded` when the order was recorded before.
     """
-    _check(body)
-    currency = body.currency or get_settings().currency
-    day = clock.business_day(body.occurred_at)
-    rate = await rate_on(session, currency, day)
-    base_amount = in_base_currency(body.amount, rate, body.kind)
-    if abs(base_amount) >= MAX_AMOUNT:
-        raise Invalid.at("/body/amount", f"in {get_settings().currency} this has more than 14 digits before the point")
-    row = await _insert(session, actor, customer_id, body, currency, day, base_amount)
+    check(body)
+    base_amount = in_base(body, await _rate_on(session, *paid(body)))
+    row = await _insert(session, actor, customer_id, body, base_amount)
+    given = await publish(session, written_down(session, actor, customer_id, row["id"], body))
+    return {"classes": {}, **row, "lines": [dict(line) for line in lines_of(body)], **given}
+
+
+def written_down(
+    session: WriteSession, actor: Actor, customer_id: UUID, purchase_id: UUID, body: PurchaseIn
+) -> PurchaseRecorded:
+    """Have the audit say that it was recorded; the event that says so to others."""
+    currency, _ = paid(body)
     audit.record(
         session,
         actor,
         "purchase.recorded",
         "purchase",
-        row["id"],
+        purchase_id,
         after={
             "customer_id": customer_id,
             "kind": body.kind,
@@ -66,12 +74,11 @@ async def record(session: WriteSession, actor: Actor, customer_id: UUID, body: P
             "occurred_at": body.occurred_at,
         },
     )
-    event = PurchaseRecorded(customer_id, row["id"], body.kind, body.amount, currency, body.occurred_at)
-    given = await publish(session, event)
-    return {"classes": {}, **row, "lines": [dict(line) for line in body.lines or [LineIn(amount=body.amount)]], **given}
+    return PurchaseRecorded(customer_id, purchase_id, body.kind, body.amount, currency, body.occurred_at)
 
 
-def _check(body: PurchaseIn) -> None:
+def check(body: PurchaseIn) -> None:
+    """Raises `Invalid` for what cannot be a purchase, whoever it is about and whatever currencies are worth."""
     if is_too_late(body.occurred_at, clock.business_now()):
         raise Invalid.at("/body/occurred_at", TOO_LATE)
     if body.kind == "refund" and not body.amount:
@@ -86,73 +93,89 @@ def _check_currency(code: str, pointer: str) -> None:
         raise Invalid.at(pointer, f"{code} is no currency of ISO 4217 such as EUR")
 
 
-async def rate_on(session: ReadSession, currency: str, day: date) -> Decimal:
-    """Base currency for one unit on a day. Raises `Invalid` when no rate of the last seven days is known."""
-    if currency == get_settings().currency:
-        return Decimal(1)
-    r = exchange_rate.c
-    rate = await session.scalar(
-        select(r.rate)
-        .where(r.currency == currency, r.day <= day, r.day > day - timedelta(days=RATE_DAYS))
-        .order_by(r.day.desc())
-        .limit(1)
-    )
+def paid(body: PurchaseIn) -> Paid:
+    """The currency, and the local day in the business time zone, by which it is worth something."""
+    return body.currency or get_settings().currency, clock.business_day(body.occurred_at)
+
+
+def in_base(body: PurchaseIn, rate: Decimal | None) -> Decimal:
+    """What it is worth in the base currency. Raises `Invalid` without a rate, and for what is too much."""
     if rate is None:
+        currency, day = paid(body)
         raise Invalid.at(
             "/body/currency", f"there is no exchange rate for {currency} on {day}; put one with /v1/exchange-rates"
         )
-    return Decimal(rate)
+    base_amount = in_base_currency(body.amount, rate, body.kind)
+    if abs(base_amount) >= MAX_AMOUNT:
+        raise Invalid.at("/body/amount", f"in {get_settings().currency} this has more than 14 digits before the point")
+    return base_amount
+
+
+async def _rate_on(session: ReadSession, currency: str, day: date) -> Decimal | None:
+    """Base currency for one unit on a day; None when no rate of the last seven days is known."""
+    if currency == get_settings().currency:
+        return Decimal(1)
+    rate: Decimal | None = await session.scalar(select(_latest_rate(literal(currency), literal(day))))
+    return rate
+
+
+async def rates_on(session: ReadSession, asked: Set[Paid]) -> dict[Paid, Decimal]:
+    """Base currency for one unit of each of these currencies on its day, as far as it is known."""
+    base = get_settings().currency
+    known = {each: Decimal(1) for each in asked if each[0] == base}
+    if foreign := sorted(asked - known.keys()):
+        currencies, days = (list(each) for each in zip(*foreign, strict=True))
+        given = (
+            func.unnest(literal(currencies, ARRAY(Text)), literal(days, ARRAY(Date)))
+            .table_valued(column("currency", Text()), column("day", Date()))
+            .render_derived(name="asked")
+        )
+        rates = select(given.c.currency, given.c.day, _latest_rate(given.c.currency, given.c.day))
+        known |= {(code, day): rate for code, day, rate in await session.all(rates) if rate is not None}
+    return known
+
+
+def _latest_rate(currency: ColumnElement[Any], day: ColumnElement[Any]) -> ColumnElement[Any]:
+    r = exchange_rate.c
+    return (
+        select(r.rate)
+        .where(r.currency == currency, r.day <= day, r.day > day - RATE_DAYS)
+        .order_by(r.day.desc())
+        .limit(1)
+        .correlate_except(exchange_rate)
+        .scalar_subquery()
+    )
+
+
+def columns_of(body: PurchaseIn) -> dict[str, Any]:
+    """What the body says, as the table keeps it."""
+    currency, day = paid(body)
+    return {
+        "order_ref": body.order_ref,
+        "kind": body.kind,
+        "occurred_at": body.occurred_at,
+        "occurred_on": day,
+        "amount": body.amount,
+        "currency": currency,
+    }
+
+
+def recorded_already(body: PurchaseIn) -> str:
+    """What is wrong with an order that was recorded before."""
+    return f"the {body.kind} {body.order_ref} is recorded already"
 
 
 async def _insert(
-    session: WriteSession,
-    actor: Actor,
-    customer_id: UUID,
-    body: PurchaseIn,
-    currency: str,
-    day: date,
-    base_amount: Decimal,
+    session: WriteSession, actor: Actor, customer_id: UUID, body: PurchaseIn, base_amount: Decimal
 ) -> Record:
-    lines = body.lines or [LineIn(amount=body.amount)]
+    given = {"customer_id": customer_id, **columns_of(body), "base_amount": base_amount}
     try:
-        row = await session.first(
-            _insertion(actor),
-            {
-                "customer_id": customer_id,
-                "order_ref": body.order_ref,
-                "kind": body.kind,
-                "occurred_at": body.occurred_at,
-                "occurred_on": day,
-                "amount": body.amount,
-                "currency": currency,
-                "base_amount": base_amount,
-                **_line_arrays(lines, body),
-                **scope_params(actor),
-            },
-        )
+        row = await session.first(_insertion(actor), {**given, **line_params(body), **scope_params(actor)})
     except asyncpg.UniqueViolationError as error:
-        raise OrderRecorded.at("/body/order_ref", f"the {body.kind} {body.order_ref} is recorded already") from error
+        raise OrderRecorded.at("/body/order_ref", recorded_already(body)) from error
     if row is None:
         raise NotFound("There is no such customer among those you may see")
     return row
-
-
-def _line_arrays(lines: list[LineIn], body: PurchaseIn) -> dict[str, list[Any]]:
-    """The lines, a column each: one statement inserts the purchase with however many lines."""
-    hashes = [
-        content_hash(line.product_ref, line.product_name, line.category, line.quantity, line.amount, body.occurred_at)
-        for line in lines
-    ]
-    return {
-        "hashes": hashes,
-        "occurrences": [hashes[: n + 1].count(hashes[n]) for n in range(len(hashes))],
-        "positions": list(range(1, len(lines) + 1)),
-        "product_refs": [line.product_ref for line in lines],
-        "product_names": [line.product_name for line in lines],
-        "categories": [line.category for line in lines],
-        "quantities": [line.quantity for line in lines],
-        "amounts": [line.amount for line in lines],
-    }
 
 
 _insertions: dict[Scope | None, Prepared] = {}
@@ -162,57 +185,8 @@ def _insertion(actor: Actor) -> Prepared:
     """One statement for the actor's scope: hold the customer, insert the purchase and its lines."""
     scope = actor.scope(WRITE)
     if scope not in _insertions:
-        _insertions[scope] = Prepared(_insert_held(actor))
+        _insertions[scope] = insert_one(actor, WRITE)
     return _insertions[scope]
-
-
-def _insert_held(actor: Actor) -> Select[Any]:
-    types = {c.name: c.type for c in purchase.columns}
-    customer = held(actor, WRITE).cte("held")
-    names = ["order_ref", "kind", "occurred_at", "occurred_on", "amount", "currency", "base_amount"]
-    recorded = (
-        insert(purchase)
-        .from_select(
-            ["customer_id", *names], select(customer.c.id, *(bindparam(name, type_=types[name]) for name in names))
-        )
-        .returning(*purchase.columns)
-        .cte("recorded")
-    )
-    arrays: list[tuple[str, TypeEngine[Any]]] = [
-        ("hashes", BigInteger()),
-        ("occurrences", Integer()),
-        ("positions", Integer()),
-        ("product_refs", Text()),
-        ("product_names", Text()),
-        ("categories", Text()),
-        ("quantities", Numeric()),
-        ("amounts", Numeric()),
-    ]
-    lines = (
-        func.unnest(*(bindparam(name, type_=ARRAY(kind)) for name, kind in arrays))
-        .table_valued(*(name for name, _ in arrays))
-        .render_derived()
-    )
-    written = (
-        insert(purchase_line)
-        .from_select(
-            [
-                "customer_id",
-                "purchase_id",
-                "content_hash",
-                "occurrence",
-                "position",
-                "product_ref",
-                "product_name",
-                "category",
-                "quantity",
-                "amount",
-            ],
-            select(recorded.c.customer_id, recorded.c.id, *(lines.c[name] for name, _ in arrays)),
-        )
-        .cte("written")
-    )
-    return select(recorded).add_cte(written)
 
 
 async def remove(session: WriteSession, actor: Actor, customer_id: UUID, purchase_id: UUID) -> None:

@@ -94,9 +94,9 @@ async def rows_of(database: Database, query: str) -> list[tuple[Any, ...]]:
 
 @dataclass(frozen=True)
 class Fact:
-    """Something bought or given back, recorded or imported; an import may add to an order that is there."""
+    """Something bought or given back, recorded, alone or in a batch, or imported; an import may add to an order."""
 
-    how: Literal["record", "import"]
+    how: Literal["record", "batch", "import"]
     who: int
     hours_ago: int
     amount: str
@@ -153,7 +153,7 @@ HOURS = st.sampled_from([-20, -3, 1, 2, 72, 364 * 24, 366 * 24]) | st.integers(0
 MONEY = st.decimals(min_value="0.01", max_value="999.99", places=2).map(str)
 FACT = st.builds(
     Fact,
-    st.sampled_from(["record", "record", "record", "import"]),
+    st.sampled_from(["record", "record", "batch", "import"]),
     st.integers(0, 1),
     HOURS,
     MONEY | MONEY.map("-{}".format),
@@ -206,6 +206,7 @@ EVERYBODY = refresh.Range(refresh.NOBODY, UUID(int=2**128 - 1))
 @example([Fact("import", 0, 72, "10"), "settle", Fact("import", 0, 96, "10"), "measure everybody"])
 @example([Fact("record", 0, 72, "10"), Clock(-40), Fact("record", 0, 72, "10")])
 @example([Fact("record", 0, -20, "10"), Clock(2), "measure everybody", Fact("record", 0, 72, "10")])
+@example([Fact("import", 0, 72, "10"), Fact("batch", 0, -20, "5"), Clock(1), Fact("batch", 0, 366 * 24, "-1")])
 @example([Talk("record", 0, 89 * 24, "service"), Clock(2)])  # leaves its window
 @example([Talk("record", 0, -20, "product"), Clock(2)])  # enters
 @example([Talk("record", 0, 1, None), Fact("record", 0, 2, "5"), Talk("correct", 0, 91 * 24, "service")])
@@ -232,7 +233,7 @@ async def test_inline_classes_equal_a_full_recalculation(
     customers = [await new_customer(admin, ref) for ref in refs]
     for place, step in enumerate(steps):
         match step:
-            case Fact("record"):
+            case Fact("record" | "batch"):
                 await record(admin, customers[step.who], step, f"o-{place}")
             case Fact("import"):
                 row = f"{refs[step.who]},{step.at},{step.amount},o-{step.order}"
@@ -288,6 +289,11 @@ async def record(admin: httpx.AsyncClient, customer: str, fact: Fact, order_ref:
         "kind": "refund" if fact.amount.startswith("-") else "purchase",
         "order_ref": order_ref,
     }
+    if fact.how == "batch":
+        rows = [{**body, "customer_id": customer}, {**body, "customer_id": customer, "order_ref": f"{order_ref}-2"}]
+        answer = await admin.post("/v1/purchases/batch", json={"purchases": rows})
+        assert answer.json()["recorded"] > 0, answer.text
+        return
     answer = await admin.post(f"/v1/customers/{customer}/purchases", json=body)
     assert answer.status_code in (201, 409), answer.text  # 409: an import brought this order before
 

@@ -39,6 +39,7 @@ async def served() -> AsyncIterator[Service]:
 
 PASSWORD = "a long enough phrase"
 CALL = {"kind": "call", "occurred_at": "2026-01-02T03:04:05Z"}
+BOUGHT = {"amount": "1", "occurred_at": "2026-01-02T03:04:05Z"}
 SENT_BY_NOBODY = {"issue_token", "refresh_token", "answer_survey_link", "accept_invitation"}
 
 
@@ -88,6 +89,7 @@ async def _unique_fields(served: Service, name: str, unique: str) -> dict[str, A
         "create_customer": {"identities": identities},
         "upsert_customers": {"customers": [{"name": "x", "identities": identities}]},
         "record_interactions": {"interactions": [{**CALL, "customer_id": await made(served, "customer_id")}]},
+        "record_purchases": {"purchases": [{**BOUGHT, "customer_id": await made(served, "customer_id")}]},
         "create_scheme": {"key": unique},
         "create_segment": {"key": unique},
         "create_group": {"key": unique},
