@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, any_, bindparam, false, func, true
+from sqlalchemy import ColumnElement, any_, bindparam, false, true
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -22,12 +22,14 @@ def within_scope(
         return false()
     if scope is Scope.ALL:
         return true()
-    owned: ColumnElement[bool] = func.coalesce(owner == bindparam("actor_id", actor.owner_id, UuidType), false())
+    # Never null, so that it can be negated, and yet a plain comparison, so that an index finds the rows.
+    actor_id = bindparam("actor_id", actor.owner_id, UuidType)
+    owned = (owner == actor_id) & owner.is_not(None) & actor_id.is_not(None)
     if scope is Scope.OWN:
         return owned
     name = f"actor_{scope}_ids"
     units = any_(bindparam(name, scope_params(actor)[name], ARRAY(UuidType)))
-    return owned | func.coalesce(unit == units, false())
+    return owned | ((unit == units) & unit.is_not(None))
 
 
 def scope_params(actor: Actor) -> dict[str, Any]:
