@@ -1,23 +1,27 @@
 """The background process: runs jobs and schedules on connections of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from app import features
 from app.core.db import Database
 from app.core.invalidation import Listener
 from app.core.jobs import Worker
+from app.core.monitoring.endpoint import endpoint
 from app.core.settings import Settings
 
 STOP_SECONDS = 15
 
 
 @asynccontextmanager
-async def background_worker(url: str, settings: Settings, *, enabled: bool = True) -> AsyncIterator[None]:
-    """Run a worker for the length of the block; at its end what runs is left at its next checkpoint."""
+async def background_worker(url: str, settings: Settings, *, enabled: bool = True) -> AsyncIterator[Callable[[], bool]]:
+    """Run a worker for the length of the block; at its end what runs is left at its next checkpoint.
+
+    Gives what tells whether it still works.
+    """
     if not enabled:
-        yield
+        yield lambda: False
         return
     size = settings.job_concurrency * 2 + settings.recalculation_lanes + 4
     database = await Database.connect(url, settings, size=size, statement_timeout=0, application="strata-worker")
@@ -30,7 +34,7 @@ async def background_worker(url: str, settings: Settings, *, enabled: bool = Tru
     )
     task = asyncio.create_task(worker.run())
     try:
-        yield
+        yield lambda: not task.done()
     finally:
         worker.stop()
         _, late = await asyncio.wait([task], timeout=STOP_SECONDS)
@@ -45,6 +49,9 @@ async def run(url: str, settings: Settings, stopping: asyncio.Event) -> None:
     features.install()
     listener = Listener(url)
     await listener.start()
-    async with background_worker(url, settings):
+    async with (
+        background_worker(url, settings) as alive,
+        endpoint(settings.worker_host, settings.worker_port, alive=alive),
+    ):
         await stopping.wait()
     await listener.stop()
