@@ -14,7 +14,7 @@ HAVE_PYTHON = test -n "$(PYTHON)$(UV)" || { echo 'Python 3.11 or newer is needed
 	(Debian and Ubuntu: apt install python3-venv), or uv.' >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test mutate faults lint types contracts dockerfile migrations-check sbom bench overload lock check format clean
+.PHONY: help setup demo test mutate faults lint types contracts containers migrations-check sbom bench overload lock check format clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,8 +67,9 @@ types: setup  ## strict type check
 contracts: setup  ## who may import whom
 	@$(BIN)/lint-imports
 
-dockerfile: setup  ## lint the Dockerfile
+containers: setup  ## lint the Dockerfile and compose.yaml
 	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 
 migrations-check: setup  ## models match the migrations, and the migrations are safe to run
 	@$(BIN)/strata migrate --check
