@@ -312,6 +312,14 @@ def settings() -> None:
 
 
 @cli.command()
+def log_fields() -> None:
+    """Print every field that a line of the log may have, and its meaning, as a table in Markdown."""
+    typer.echo("| Field | Meaning |\n|---|---|")
+    for name, meaning in logging.FIELDS.items():
+        typer.echo(f"| `{name}` | {meaning} |")
+
+
+@cli.command()
 def dashboard() -> None:
     """Print the dashboard for Grafana."""
     typer.echo(monitoring.dashboard(), nl=False)
