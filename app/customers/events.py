@@ -48,6 +48,16 @@ class CustomersChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressesChanged:
+    """An address was added, changed or removed; told to handlers only."""
+
+    name: ClassVar[str] = "customer.addresses_changed"
+    stored: ClassVar[bool] = False
+
+    customer_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class CustomerTransferred:
     """The customer is in the hands of another owner, another unit, or both."""
 

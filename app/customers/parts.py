@@ -13,6 +13,7 @@ from sqlalchemy import Select, Table, delete, func, insert, select, update
 from app.core import audit
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import NotFound
+from app.core.events import Event, publish
 from app.core.http.etag import check_version
 from app.core.http.paging import Page
 from app.customers.document import check_visible
@@ -36,7 +37,7 @@ class Part:
     """One kind of part: its table, what one is called, its two permissions, and among which one is the primary.
 
     `check` raises `Invalid` for what a customer cannot have, of all values as they will be; `shown` selects what an
-    actor is shown.
+    actor is shown; `announces` makes the event, of the customer's id, of each change.
     """
 
     table: Table
@@ -46,6 +47,7 @@ class Part:
     alike: tuple[str, ...] = ()
     check: Callable[[WriteSession, Actor, UUID, Values], Awaitable[None]] = _nothing_to_check
     shown: "Callable[[Part, Actor], Select[Any]]" = _as_stored
+    announces: Callable[[UUID], Event] | None = None
 
     async def page(self, session: ReadSession, actor: Actor, customer_id: UUID, page: Page) -> dict[str, Any]:
         """The customer's, the latest first. Raises `NotFound`."""
@@ -67,6 +69,7 @@ class Part:
         )
         assert row is not None
         self._write_down(session, actor, "added", row["id"], after={"customer_id": customer_id, **values})
+        await self._announce(session, customer_id)
         return await self._found(session, actor, customer_id, row["id"])
 
     async def change(
@@ -93,6 +96,7 @@ class Part:
             .values(**becomes, version=self.table.c.version + 1, updated_at=func.now())
         )
         self._write_down(session, actor, "changed", part_id, before=was, after=becomes)
+        await self._announce(session, customer_id)
         return await self._found(session, actor, customer_id, part_id)
 
     async def remove(
@@ -103,6 +107,7 @@ class Part:
         t = self.table.c
         await session.execute(delete(self.table).where(t.customer_id == customer_id, t.id == part_id))
         self._write_down(session, actor, "removed", part_id, before={"customer_id": customer_id})
+        await self._announce(session, customer_id)
 
     async def _make_room(self, session: WriteSession, customer_id: UUID, part_id: UUID | None, values: Values) -> None:
         """Whoever was the primary among those alike no longer is, when this one becomes it."""
@@ -135,6 +140,10 @@ class Part:
         if row is None:
             raise NotFound(f"The customer has no such {self.noun}")
         return dict(row)
+
+    async def _announce(self, session: WriteSession, customer_id: UUID) -> None:
+        if self.announces is not None:
+            await publish(session, self.announces(customer_id))
 
     def _write_down(self, session: WriteSession, actor: Actor, done: str, part_id: UUID, **states: Any) -> None:
         personal = frozenset(column.name for column in self.table.columns if "personal" in column.info)

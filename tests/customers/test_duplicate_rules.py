@@ -1,6 +1,7 @@
 """How likely two customers are the same: a table of who has what in common, and the keys by which they are found."""
 
 import random
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -9,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.customers.duplicates.rules import (
+    ADDRESSES,
     CONTACT,
     LISTED,
+    Address,
     Reason,
     Traits,
     compare,
@@ -19,6 +22,7 @@ from app.customers.duplicates.rules import (
     score,
     similarity,
     trigrams,
+    without_addresses,
     words,
 )
 from app.customers.duplicates.traits import traits_from
@@ -31,6 +35,14 @@ def who(name: str = "王伟", **fields: Any) -> Traits:
     phone, email, identities = (fields.pop(each, None) for each in ("phone", "email", "identities"))
     said = {"kind": "person", "name": name, "region": None, "company_id": None, **fields}
     return traits_from(said, phone, email, identities or [])
+
+
+BORN = date(1990, 3, 4)
+AT = Address("CN", "200001", "Shanghai", "88 Lantern Street, gate 3")
+
+
+def at(**said: Any) -> dict[str, Any]:
+    return {"addresses": frozenset({AT._replace(**said)})}
 
 
 def also(kind: str, value: str) -> dict[str, Any]:
@@ -116,6 +128,102 @@ PAIRS: list[tuple[str, Traits, Traits, int, dict[str, int]]] = [
     ),
     ("another number", who("Amber Bakery Books 123"), who("Amber Bakery Books 124"), 0, {}),
     ("a branch", who("Blue Lantern Teahouse"), who("Blue Lantern Teahouse 2"), 0, {}),
+    ("a birthday", who("C-1", birthday=BORN), who(birthday=BORN), 40, {"same_birthday": 40}),
+    (
+        "a birthday and a short name",
+        who(birthday=BORN),
+        who(birthday=BORN),
+        52,
+        {"same_birthday": 40, "same_name": 20},
+    ),
+    (
+        "a birthday and a long name alike",
+        who("Maria Fernanda Castellanos", birthday=BORN),
+        who("Maria Fernanda Castelanos", birthday=BORN),
+        80,
+        {"same_birthday": 40, "similar_name": 67},
+    ),
+    (
+        "a phone of two birthdays, a family's",
+        who("C-1", phone=PHONE, birthday=BORN),
+        who(phone=PHONE, birthday=date(1960, 3, 4)),
+        36,
+        {"same_phone": 60, "different_birthday": -40},
+    ),
+    (
+        "phone and name, but another birthday",
+        who("Blue Lantern Teahouse", phone=PHONE, birthday=BORN),
+        who("Blue Lantern Teahouse", phone=PHONE, birthday=date(1991, 3, 4)),
+        54,
+        {"same_name": 75, "same_phone": 60, "different_birthday": -40},
+    ),
+    (
+        "day and month the other way round",
+        who("C-1", phone=PHONE, birthday=BORN),
+        who(phone=PHONE, birthday=date(1990, 4, 3)),
+        60,
+        {"same_phone": 60},
+    ),
+    (
+        "the first of January, of whom only the year is known",
+        who("Li Wei", birthday=date(1990, 1, 1)),
+        who("Li Wei", birthday=date(1990, 1, 1)),
+        35,
+        {"same_name": 35},
+    ),
+    (
+        "the first of January against another day",
+        who("C-1", phone=PHONE, birthday=date(1990, 1, 1)),
+        who(phone=PHONE, birthday=BORN),
+        60,
+        {"same_phone": 60},
+    ),
+    (
+        "companies have no birthday",
+        who("C-1", kind="company", phone=PHONE, birthday=BORN),
+        who(kind="company", phone=PHONE, birthday=date(1991, 1, 2)),
+        60,
+        {"same_phone": 60},
+    ),
+    ("an address", who("C-1", **at()), who(**at()), 40, {"same_address": 40}),
+    (
+        "an address, spelled otherwise, and a short name",
+        who(**at()),
+        who(**at(postal_code="200 001", city=None, lines="88 LANTERN ST gate 3")),
+        52,
+        {"same_address": 40, "same_name": 20},
+    ),
+    (
+        "lines of an address without postal code, in one city",
+        who(**at(postal_code=None)),
+        who(**at(postal_code=None)),
+        52,
+        {"same_address": 40, "same_name": 20},
+    ),
+    (
+        "lines of an address that could be anywhere",
+        who(**at(postal_code=None, city=None)),
+        who(**at(postal_code=None, city=None)),
+        20,
+        {"same_name": 20},
+    ),
+    ("another postal code", who(**at()), who(**at(postal_code="200002")), 20, {"same_name": 20}),
+    ("another country", who(**at()), who(**at(country="TW")), 20, {"same_name": 20}),
+    ("another house", who(**at()), who(**at(lines="8 Lantern Street, gate 83")), 20, {"same_name": 20}),
+    (
+        "birthday and address",
+        who("C-1", birthday=BORN, **at()),
+        who(birthday=BORN, **at()),
+        64,
+        {"same_birthday": 40, "same_address": 40},
+    ),
+    (
+        "birthday and company",
+        who("Wei Li", birthday=BORN, company_id=COMPANY),
+        who("Wen Lin", birthday=BORN, company_id=COMPANY),
+        52,
+        {"same_birthday": 40, "same_company": 20},
+    ),
     ("a person and a company", who(phone=PHONE, kind="company"), who(phone=PHONE), 0, {}),
     (
         "everything",
@@ -136,7 +244,24 @@ def test_what_two_have_in_common_says_how_likely_they_are_the_same(
     verdict = compare(one, other)
     assert (verdict.score, verdict.reasons) == (expected, reasons)
     assert compare(other, one) == verdict
-    assert verdict.plain_score == score({Reason(name): n for name, n in reasons.items() if Reason(name) not in CONTACT})
+    named = {Reason(name): n for name, n in reasons.items()}
+    told = {name: n for name, n in named.items() if name not in ADDRESSES}
+    assert verdict.contact_score == score(told)
+    assert verdict.plain_score == score({name: n for name, n in told.items() if name not in CONTACT})
+
+
+def test_whom_a_birthday_tells_apart_is_listed_for_whoever_may_not_know_of_it() -> None:
+    one, other = (who("Blue Lantern Teahouse", birthday=date(year, 3, 4)) for year in (1990, 1991))
+    verdict = compare(one, other)
+    assert (verdict.score, verdict.contact_score, verdict.plain_score, verdict.listed) == (45, 45, 75, True)
+    assert not compare(who(birthday=BORN), who("Wei", birthday=BORN)).listed
+
+
+def test_numbers_in_names_keep_those_apart_who_are_not_alike() -> None:
+    names = [f"Amber Bakery Books {n}" for n in (1234, 1235)]
+    assert similarity(*names) == 0
+    assert not keys_of(who(names[0])) & keys_of(who(names[1]))
+    assert keys_of(who(names[0])) & keys_of(who("Amber Bakery Boks 1234"))
 
 
 EXACT = [each for each in PAIRS if each[3] >= LISTED and Reason.SIMILAR_NAME not in each[4]]
@@ -179,4 +304,14 @@ def test_likeness_is_a_share_the_same_either_way(one: str, other: str) -> None:
 
 @given(st.dictionaries(st.sampled_from(list(Reason)), st.integers(0, 100)))
 def test_more_reasons_never_say_less(reasons: dict[Reason, int]) -> None:
-    assert 0 <= score(plain(reasons)) <= score(reasons) <= 100
+    assert 0 <= score(plain(reasons)) <= score(without_addresses(reasons)) <= score(reasons) <= 100
+
+
+WEIGHTS = st.dictionaries(st.sampled_from(list(Reason)), st.integers(-100, 100))
+
+
+@given(WEIGHTS, st.integers(-100, 0))
+def test_what_speaks_against_it_never_says_more(reasons: dict[Reason, int], against: int) -> None:
+    without = dict(reasons)
+    without.pop(Reason.DIFFERENT_BIRTHDAY, None)
+    assert 0 <= score({**without, Reason.DIFFERENT_BIRTHDAY: against}) <= score(without) <= 100

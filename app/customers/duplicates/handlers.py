@@ -8,6 +8,7 @@ from app.customers.duplicates import finding
 from app.customers.duplicates.models import customer_duplicate_due
 from app.customers.duplicates.traits import READ
 from app.customers.events import (
+    AddressesChanged,
     CustomerChanged,
     CustomerCreated,
     CustomerDeleted,
@@ -19,7 +20,7 @@ from app.customers.events import (
 )
 
 
-async def on_created(session: WriteSession, event: CustomerCreated) -> None:
+async def on_created(session: WriteSession, event: CustomerCreated | AddressesChanged) -> None:
     session.write_behind(customer_duplicate_due, customer_id=event.customer_id)
 
 
@@ -51,6 +52,7 @@ async def on_gone(session: WriteSession, event: CustomerDeleted | CustomerErased
 
 HANDLERS: dict[type[Any], Any] = {
     CustomerCreated: on_created,
+    AddressesChanged: on_created,
     CustomersCreated: on_many,
     CustomerChanged: on_changed,
     CustomersChanged: on_many,

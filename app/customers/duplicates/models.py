@@ -13,6 +13,13 @@ customer_duplicate = Table(
     Column("other_id", UuidType, primary_key=True),
     Column("id", UuidType, nullable=False, server_default=func.uuidv7()),
     Column("score", SmallInteger, nullable=False, comment="0 to 100, by all reasons"),
+    Column(
+        "contact_score",
+        SmallInteger,
+        nullable=False,
+        server_default="0",
+        comment="by the reasons that tell nothing of addresses",
+    ),
     Column("plain_score", SmallInteger, nullable=False, comment="by the reasons that tell nothing of contact data"),
     Column("reasons", JSONB, nullable=False, comment="reason to weight"),
     Column("found_at", DateTime(timezone=True), nullable=False, server_default=func.now()),

@@ -14,7 +14,7 @@ from app.core.errors import NotFound
 from app.core.http.paging import Page
 from app.customers.document import READ_CONTACT, check_visible, documents, visible_to
 from app.customers.duplicates.models import customer_duplicate, duplicate_dismissal
-from app.customers.duplicates.rules import LISTED, Reason, compare, keys_of, plain, score
+from app.customers.duplicates.rules import LISTED, Reason, compare, keys_of, plain, score, without_addresses
 from app.customers.duplicates.schemas import DuplicateSearchIn
 from app.customers.duplicates.traits import blocks, traits_from, traits_of
 from app.customers.models import customer
@@ -23,6 +23,7 @@ from app.identity.actor import Actor
 from app.identity.scopes import scope_params, within_scope
 
 READ = "customers:read"
+READ_ADDRESSES = "addresses:read"
 MOST = 20
 _d, _x, _c = customer_duplicate.c, duplicate_dismissal.c, customer.c
 _other = customer.alias("other")
@@ -93,7 +94,7 @@ async def search(session: ReadSession, actor: Actor, body: DuplicateSearchIn) ->
     """Who may be the customer described, among those the actor sees, as JSON text; nothing is kept."""
     given = [*normal_identities(body.identities, "/body")]
     traits = traits_from(
-        body.model_dump(include={"kind", "name", "region", "company_id"}), body.phone, body.email, given
+        body.model_dump(include={"kind", "name", "region", "company_id", "birthday"}), body.phone, body.email, given
     )
     alike = {each for holders in await blocks(session, keys_of(traits), least=1) for each in holders}
     clear = {row["id"]: row["clear"] for row in await session.all(_seen(actor, alike))}
@@ -122,10 +123,12 @@ def _seen(actor: Actor, customer_ids: Collection[UUID]) -> Select[Any]:
 def _pairs(actor: Actor, permission: str = READ) -> Select[Any]:
     """The pairs of whom the actor sees both; `shown` is the score that it may know."""
     seen = _both(actor, permission)
-    clear = _both(actor, READ_CONTACT)
+    clear, placed = _both(actor, READ_CONTACT), _both(actor, READ_ADDRESSES)
     dismissal = (_x.why, _x.dismissed_by, _x.dismissed_at)
     return (
-        select(*customer_duplicate.columns, clear.label("clear"), _score(clear).label("shown"), *dismissal)
+        select(*customer_duplicate.columns, clear.label("clear"), placed.label("placed"))
+        .add_columns(_chosen(clear, _chosen(placed, _d.score, _d.contact_score), _d.plain_score).label("shown"))
+        .add_columns(*dismissal)
         .select_from(customer_duplicate)
         .join(customer, _c.id == _d.customer_id)
         .join(_other, _other.c.id == _d.other_id)
@@ -139,12 +142,13 @@ def _both(actor: Actor, permission: str) -> ColumnElement[bool]:
     return and_(visible_to(actor, permission), other)
 
 
-def _score(clear: ColumnElement[bool]) -> ColumnElement[int]:
-    if clear.compare(true()):
-        return _d.score
-    if clear.compare(false()):
-        return _d.plain_score
-    return case((clear, _d.score), else_=_d.plain_score)
+def _chosen(told: ColumnElement[bool], score: ColumnElement[int], otherwise: ColumnElement[int]) -> ColumnElement[int]:
+    """Of whoever may be told everything, or nothing, the column itself: the index is in its order."""
+    if told.compare(true()):
+        return score
+    if told.compare(false()):
+        return otherwise
+    return case((told, score), else_=otherwise)
 
 
 async def _written(
@@ -169,7 +173,11 @@ def _about(row: Record) -> str:
         dismissal["dismissed_at"] = row["dismissed_at"].isoformat()
     said = {"id": str(row["id"]), "score": row["shown"], "found_at": row["found_at"].isoformat()}
     told = json.dumps({**said, "dismissal": dismissal})[1:-1]
-    return f'{told},"reasons":{_reasons(reasons if row["clear"] else plain(reasons))}'
+    if not row["clear"]:
+        reasons = plain(reasons)
+    elif not row["placed"]:
+        reasons = without_addresses(reasons)
+    return f'{told},"reasons":{_reasons(reasons)}'
 
 
 def _reasons(reasons: Mapping[Reason, int]) -> str:

@@ -1,7 +1,7 @@
 """What two customers have in common, and how much that says. Pure.
 
 Each reason has a weight: the chance, in per cent, that it means the same customer. Independent reasons add up as
-chances do: the score is the chance that not all of them are accidents.
+chances do: the score is the chance that not all of them are accidents. What speaks against it takes its share of that.
 
 Names are compared by trigrams of their words, padded as `pg_trgm` pads them, but here: a database with the locale C
 has no trigrams of Chinese. A short name says little, in whatever language (many are called 王伟), and two short names
@@ -10,12 +10,13 @@ that differ in a letter are two names; so likeness counts for long ones only, an
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 from zlib import crc32
 
@@ -37,12 +38,25 @@ class Reason(StrEnum):
     SIMILAR_NAME = "similar_name"
     SAME_COMPANY = "same_company"
     SAME_REGION = "same_region"
+    SAME_ADDRESS = "same_address"
+    SAME_BIRTHDAY = "same_birthday"
+    DIFFERENT_BIRTHDAY = "different_birthday"
 
 
 CONTACT = frozenset(
-    {Reason.SAME_PHONE, Reason.SIMILAR_PHONE, Reason.SAME_EMAIL, Reason.SIMILAR_EMAIL, Reason.SAME_IDENTITY}
+    {
+        Reason.SAME_PHONE,
+        Reason.SIMILAR_PHONE,
+        Reason.SAME_EMAIL,
+        Reason.SIMILAR_EMAIL,
+        Reason.SAME_IDENTITY,
+        Reason.SAME_BIRTHDAY,
+        Reason.DIFFERENT_BIRTHDAY,
+    }
 )
-"""What tells something of contact data: for who may read that of both."""
+"""What tells something of contact data, which is masked with a birthday: for who may read that of both."""
+ADDRESSES = frozenset({Reason.SAME_ADDRESS})
+"""What tells something of addresses: for who may read those of both, and contact data as well."""
 
 _PHONE_END = 9  # digits: a national number without its prefix
 _SHORTEST_IDENTITY, _LONG_IDENTITY = 5, 12  # letters and digits
@@ -52,6 +66,8 @@ _NAME_WEIGHTS = ((16, 75), (_LONG_NAME, 50), (6, 35), (0, 20))  # size of the sh
 _CHINESE = re.compile(r"[\u3400-\u9fff]{5}")  # in a row: more than anybody's name has
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"\d+")
+_MOST_INITIALS = 3
+_SHORT_FORMS = {"street": "st", "road": "rd", "avenue": "ave", "boulevard": "blvd", "lane": "ln", "strasse": "str"}
 _LEGAL_FORM = re.compile(
     r"\b(ltd|limited|co|company|inc|incorporated|corp|corporation|llc|gmbh|ag|kg)\b|(股份|责任)?有限(责任)?公司"
 )
@@ -59,72 +75,143 @@ _SEEDS = [(0x9E3779B97F4A7C15 * n) & (2**64 - 1) for n in range(1, 9)]
 _PRIME = (1 << 61) - 1
 
 
-@dataclass(frozen=True, slots=True)
+class Address(NamedTuple):
+    """Where a customer is to be found, as it was written."""
+
+    country: str
+    postal_code: str | None
+    city: str | None
+    lines: str
+
+
+@dataclass(frozen=True)
 class Traits:
-    """What customers are compared by; phones and e-mail addresses also as identities, in their normal spelling."""
+    """What customers are compared by; phones and e-mail addresses also as identities, in their normal spelling.
+
+    Whoever is compared is so with many: each spelling is worked out once.
+    """
 
     kind: str
     name: str
     region: str | None = None
     company_id: UUID | None = None
+    birthday: date | None = None
     phones: frozenset[str] = frozenset()
     emails: frozenset[str] = frozenset()
     identities: frozenset[str] = frozenset()
+    addresses: frozenset[Address] = frozenset()
+
+    @cached_property
+    def phone_ends(self) -> frozenset[str]:
+        return _each(_phone_end, self.phones)
+
+    @cached_property
+    def mailboxes(self) -> frozenset[str]:
+        return _each(_mailbox, self.emails)
+
+    @cached_property
+    def spelled_identities(self) -> frozenset[str]:
+        return _each(_identity, self.identities) - {""}
+
+    @cached_property
+    def places(self) -> frozenset[str]:
+        return _each(_place, self.addresses) - {""}
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        return words(self.name)
+
+    @cached_property
+    def size(self) -> int:
+        return _size(self.name)
+
+    @cached_property
+    def born(self) -> date | None:
+        """A person's birthday. Many who know the year alone write the first of January: that one says nothing."""
+        day = self.birthday
+        return None if day is None or self.kind != "person" or (day.month, day.day) == (1, 1) else day
 
 
 class Verdict(NamedTuple):
-    """How likely two customers are the same: 0 to 100, in all and without contact data, and why."""
+    """How likely two customers are the same: 0 to 100, in all, without addresses and without contact data; and why."""
 
     score: int
+    contact_score: int
     plain_score: int
     reasons: dict[Reason, int]
+
+    @property
+    def listed(self) -> bool:
+        """Whether it is for anybody: what speaks against it is not known to whoever may not read contact data."""
+        return max(self.score, self.contact_score, self.plain_score) >= LISTED
 
 
 def compare(one: Traits, other: Traits) -> Verdict:
     """How likely they are the same customer. A person and a company never are."""
     reasons = dict(_reasons(one, other)) if one.kind == other.kind else {}
-    return Verdict(score(reasons), score(plain(reasons)), reasons)
+    return Verdict(score(reasons), score(without_addresses(reasons)), score(plain(reasons)), reasons)
 
 
 def score(reasons: Mapping[Reason, int]) -> int:
-    """The chance that not all of these are accidents, 0 to 100."""
-    accident = 1.0
+    """The chance that not all of these are accidents, 0 to 100; less the share that each negative weight takes."""
+    accident = held = 1.0
     for weight in reasons.values():
-        accident *= 1 - weight / 100
-    return round(100 * (1 - accident))
+        if weight < 0:
+            held *= 1 + weight / 100
+        else:
+            accident *= 1 - weight / 100
+    return round(100 * (1 - accident) * held)
+
+
+def without_addresses(reasons: Mapping[Reason, int]) -> dict[Reason, int]:
+    """The reasons that tell nothing of addresses."""
+    return {reason: weight for reason, weight in reasons.items() if reason not in ADDRESSES}
 
 
 def plain(reasons: Mapping[Reason, int]) -> dict[Reason, int]:
-    """The reasons that tell nothing of contact data."""
-    return {reason: weight for reason, weight in reasons.items() if reason not in CONTACT}
+    """The reasons that tell nothing of contact data, nor of addresses."""
+    return {reason: weight for reason, weight in without_addresses(reasons).items() if reason not in CONTACT}
 
 
 def _reasons(one: Traits, other: Traits) -> Iterator[tuple[Reason, int]]:
     if one.phones & other.phones:
         yield Reason.SAME_PHONE, 60
-    elif _each(_phone_end, one.phones) & _each(_phone_end, other.phones):
+    elif one.phone_ends & other.phone_ends:
         yield Reason.SIMILAR_PHONE, 40
     if one.emails & other.emails:
         yield Reason.SAME_EMAIL, 75
-    elif _each(_mailbox, one.emails) & _each(_mailbox, other.emails):
+    elif one.mailboxes & other.mailboxes:
         yield Reason.SIMILAR_EMAIL, 60
-    same = _each(_identity, one.identities) & _each(_identity, other.identities) - {""}
-    if same:
+    if same := one.spelled_identities & other.spelled_identities:
         yield Reason.SAME_IDENTITY, 75 if len(max(same, key=len)) >= _LONG_IDENTITY else 35
-    yield from _by_name(one.name, other.name)
+    yield from _by_name(one, other)
+    yield from _by_birthday(one.born, other.born)
+    if one.places & other.places:
+        yield Reason.SAME_ADDRESS, 40
     if one.company_id is not None and one.company_id == other.company_id:
         yield Reason.SAME_COMPANY, 20
     if one.region is not None and one.region == other.region and "-" in one.region:
         yield Reason.SAME_REGION, 10
 
 
-def _by_name(one: str, other: str) -> Iterator[tuple[Reason, int]]:
-    shorter = min(_size(one), _size(other))
+def _by_name(one: Traits, other: Traits) -> Iterator[tuple[Reason, int]]:
+    shorter = min(one.size, other.size)
     weight = next(weight for size, weight in _NAME_WEIGHTS if shorter >= size)
-    if words(one) == words(other):
+    if one.words == other.words:
         yield Reason.SAME_NAME, weight
-    elif shorter >= _LONG_NAME and (likeness := similarity(one, other)) >= _ALIKE:
+    elif shorter >= _LONG_NAME and (likeness := similarity(one.name, other.name)) >= _ALIKE:
         yield Reason.SIMILAR_NAME, round(weight * likeness)
+
+
+def _by_birthday(one: date | None, other: date | None) -> Iterator[tuple[Reason, int]]:
+    """Another birthday outweighs one thing that a family shares, as a phone, but not two strong reasons together."""
+    if one is None or other is None:
+        return
+    if one == other:
+        yield Reason.SAME_BIRTHDAY, 40
+    elif one.year != other.year or {one.month, one.day} != {other.month, other.day}:
+        # Day and month the other way round are one day, written in two countries; that says nothing either way.
+        yield Reason.DIFFERENT_BIRTHDAY, -40
 
 
 # ---- spellings -------------------------------------------------------------------------------------------------------
@@ -163,8 +250,8 @@ def _numbers(name: str) -> list[str]:
     return sorted(number for word in words(name) for number in _NUMBER.findall(word))
 
 
-def _each(spelling: Callable[[str], str], values: frozenset[str]) -> set[str]:
-    return {spelling(value) for value in values}
+def _each(spelling: Callable[[Any], str], values: Iterable[Any]) -> frozenset[str]:
+    return frozenset(spelling(value) for value in values)
 
 
 def _phone_end(phone: str) -> str:
@@ -184,6 +271,14 @@ def _identity(value: str) -> str:
     return found if len(found) >= _SHORTEST_IDENTITY else ""
 
 
+def _place(address: Address) -> str:
+    """Country, postal code (or city, without one) and lines; nothing where the lines could be of any place."""
+    where = (address.postal_code or address.city or "").casefold().replace(" ", "").replace("-", "")
+    plain = unicodedata.normalize("NFKC", address.lines).casefold()
+    said = " ".join(_SHORT_FORMS.get(word, word) for word in _WORD.findall(plain))
+    return f"{address.country} {where} {said}" if where and said else ""
+
+
 # ---- keys ------------------------------------------------------------------------------------------------------------
 
 
@@ -191,16 +286,23 @@ def keys_of(traits: Traits) -> set[int]:
     """Whoever shall be compared has one of these in common; each of 64 bits.
 
     Long names have four keys of two least hashes each: of names with seven of ten trigrams in common, nineteen of
-    twenty pairs have one of them in common; of those with two in ten, one of seven.
+    twenty pairs have one of them in common; of those with two in ten, one of seven. The numbers in it are part of each,
+    since names with others are not alike: or customers with numbers for names would meet the more, the more there are.
+
+    A birthday is one with the initials of the name, which a typing error seldom hits.
     """
-    said = [("phone", _phone_end(phone)) for phone in traits.phones]
-    said += [("email", _mailbox(email)) for email in traits.emails]
-    said += [("identity", spelled) for value in traits.identities if (spelled := _identity(value))]
+    said = [("phone", end) for end in traits.phone_ends]
+    said += [("email", mailbox) for mailbox in traits.mailboxes]
+    said += [("identity", spelled) for spelled in traits.spelled_identities]
+    said += [("address", place) for place in traits.places]
+    if traits.born is not None:
+        initials = sorted({word[0] for word in traits.words})[:_MOST_INITIALS]
+        said += [("birthday", f"{traits.born} {initial}") for initial in initials]
     if traits.company_id is not None:
-        said.append(("name", f"{traits.company_id} {' '.join(words(traits.name))}"))
-    if _size(traits.name) >= _LONG_NAME:
-        least = _least_hashes(traits.name)
-        said += [(f"like{n}", f"{least[n]} {least[n + 1]}") for n in range(0, len(least), 2)]
+        said.append(("name", f"{traits.company_id} {' '.join(traits.words)}"))
+    if traits.size >= _LONG_NAME:
+        least, numbers = _least_hashes(traits.name), " ".join(_numbers(traits.name))
+        said += [(f"like{n}", f"{least[n]} {least[n + 1]} {numbers}") for n in range(0, len(least), 2)]
     return {_hash(f"{traits.kind} {what} {value}") for what, value in said}
 
 

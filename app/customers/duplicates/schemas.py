@@ -9,16 +9,19 @@ from pydantic import ConfigDict, Field
 from app.core.bounds import In, Line, Out
 from app.customers.duplicates.rules import Reason
 from app.customers.merging.schemas import Taken
-from app.customers.schemas import CustomerOut, Email, IdentityIn, Kind, Phone, Region
+from app.customers.schemas import Birthday, CustomerOut, Email, IdentityIn, Kind, Phone, Region
 
 Score = Annotated[int, Field(ge=0, le=100)]
+Weight = Annotated[int, Field(ge=-100, le=100)]
 
 
 class DuplicateReason(Out):
     """Why two customers may be the same, and how much that says."""
 
     reason: Reason
-    weight: Score = Field(description="the chance, in per cent, that this alone is no accident")
+    weight: Weight = Field(
+        description="the chance, in per cent, that this alone is no accident; below 0, the share of it that this takes"
+    )
 
 
 class Dismissal(Out):
@@ -30,7 +33,10 @@ class Dismissal(Out):
 
 
 class DuplicateOut(Out):
-    """Two customers who may be the same. Score and reasons tell of contact data where you may read that of both."""
+    """Two customers who may be the same. Score and reasons tell of contact data where you may read that of both.
+
+    They tell of addresses where you may read these, too.
+    """
 
     id: UUID
     score: Score
@@ -80,6 +86,7 @@ class DuplicateSearchIn(In):
     name: Line
     region: Region | None = None
     company_id: UUID | None = None
+    birthday: Birthday | None = None
     phone: Phone | None = None
     email: Email | None = None
     identities: Annotated[list[IdentityIn], Field(max_length=20)] = []

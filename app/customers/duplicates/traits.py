@@ -11,27 +11,44 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core.db import ReadSession, Record
 from app.customers.duplicates.models import customer_duplicate_key
-from app.customers.duplicates.rules import MOST_ALIKE, Traits
-from app.customers.models import customer, customer_identity
+from app.customers.duplicates.rules import MOST_ALIKE, Address, Traits
+from app.customers.models import customer, customer_address, customer_identity
 
-READ = frozenset({"name", "kind", "phone", "email", "region", "company_id", "identities"})
-"""Fields of a customer that are compared."""
-_c, _i, _k = customer.c, customer_identity.c, customer_duplicate_key.c
+READ = frozenset({"name", "kind", "phone", "email", "region", "company_id", "birthday", "identities"})
+"""Fields of a customer that are compared, beside its addresses."""
+MOST_ADDRESSES = 20
+"""A customer's that are compared, the primary ones first: a chain has thousands, and each is a key."""
+_c, _i, _a, _k = customer.c, customer_identity.c, customer_address.c, customer_duplicate_key.c
 
 
 async def traits_of(session: ReadSession, customer_ids: Collection[UUID]) -> dict[UUID, Traits]:
     """Of those of these customers who are there."""
     those = literal(list(customer_ids), ARRAY(UuidType))
-    columns = (_c.id, _c.kind, _c.name, _c.region, _c.company_id, _c.phone, _c.email)
+    columns = (_c.id, _c.kind, _c.name, _c.region, _c.company_id, _c.birthday, _c.phone, _c.email)
     rows = await session.all(select(*columns).where(_c.id == any_(those)))
     identities: dict[UUID, list[tuple[str, str]]] = defaultdict(list)
     for row in await session.all(select(_i.customer_id, _i.kind, _i.value).where(_i.customer_id == any_(those))):
         identities[row["customer_id"]].append((row["kind"], row["value"]))
-    return {row["id"]: _traits(row, identities[row["id"]]) for row in rows}
+    addresses = await _addresses_of(session, customer_ids)
+    return {row["id"]: _traits(row, identities[row["id"]], addresses[row["id"]]) for row in rows}
 
 
-def _traits(row: Record, identities: Iterable[tuple[str, str]]) -> Traits:
-    fields: dict[str, Any] = {name: row[name] for name in ("kind", "name", "region", "company_id")}
+async def _addresses_of(session: ReadSession, customer_ids: Collection[UUID]) -> dict[UUID, list[Address]]:
+    ids = func.unnest(literal(list(customer_ids), ARRAY(UuidType)))
+    those = ids.table_valued("customer_id", name="those").render_derived()
+    some = select(_a.customer_id, _a.country, _a.postal_code, _a.city, _a.lines).where(
+        _a.customer_id == those.c.customer_id
+    )
+    held = some.order_by(_a.is_primary.desc(), _a.id).limit(MOST_ADDRESSES).lateral("held")
+    found: dict[UUID, list[Address]] = defaultdict(list)
+    for customer_id, *said in await session.all(select(held).select_from(those.join(held, true()))):
+        found[customer_id].append(Address(*said))
+    return found
+
+
+def _traits(row: Record, identities: Iterable[tuple[str, str]], addresses: Iterable[Address]) -> Traits:
+    fields: dict[str, Any] = {name: row[name] for name in ("kind", "name", "region", "company_id", "birthday")}
+    fields["addresses"] = frozenset(addresses)
     return traits_from(fields, row["phone"], row["email"], identities)
 
 
