@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
@@ -20,6 +21,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from app.core import clock
+from app.customers import seen
 from tests.document import OPERATIONS, SCHEMAS, SEGMENTS, invitation, made, prepared, segment
 from tests.service import Answer
 from tests.world import DEFINITIONS, OF_A_CUSTOMER, SCOPES, World, company, permission_of
@@ -208,12 +210,16 @@ class Drawn:
 
 @dataclass
 class Drawing:
-    """A company: each unit's parent, whose each customer is (0 and 1 the people, 2 another), people, who stands in."""
+    """A company: each unit's parent, whose each customer is (0 and 1 the people, 2 another), people, who stands in.
+
+    And whether they are few: whoever sees few is answered by other statements than who sees many (`customers.seen`).
+    """
 
     parents: Sequence[int | None]
     customers: Sequence[tuple[int | None, int | None]]
     people: tuple[Drawn, Drawn]
     stands_in: tuple[int, int | None] | None
+    few: bool = False
 
     def reached(self, who: int, permission: str) -> set[int] | None:
         """Which customers the person's permission reaches; None without it."""
@@ -251,7 +257,7 @@ def companies(draw: st.DrawFn, size: int) -> Drawing:
         lambda it: it[0] <= it[1]
     )
     customers = draw(st.lists(hands, min_size=size, max_size=size))
-    return Drawing(parents, customers, (draw(person), draw(person)), draw(stands_in))
+    return Drawing(parents, customers, (draw(person), draw(person)), draw(stands_in), draw(st.booleans()))
 
 
 async def settled(gathered: Gathered, drawing: Drawing) -> list[tuple[UUID, str]]:
@@ -292,6 +298,11 @@ async def settled(gathered: Gathered, drawing: Drawing) -> list[tuple[UUID, str]
 
 async def agrees(gathered: Gathered, drawing: Drawing) -> None:
     """Whatever is asked, by whomever and on whose behalf, it is the drawing's customers."""
+    with patch.multiple(seen, FEW=seen.FEW if drawing.few else -1, KNOWN_FOR=0.0, _counts={}):
+        await _agrees(gathered, drawing)
+
+
+async def _agrees(gathered: Gathered, drawing: Drawing) -> None:
     people = await settled(gathered, drawing)
     service = gathered.world.service
     for who, behalf in ((0, {}), (1, {}), (1, {"X-On-Behalf-Of": str(people[1][0])})):

@@ -25,9 +25,12 @@ from app.customers.contacts import normal_identity
 from app.customers.document import READ_CONTACT, documents, shape_for, visible_to
 from app.customers.fields import field
 from app.customers.models import customer, customer_identity
+from app.customers.seen import looked_up_first
 from app.directory.schemas import Sort
 from app.identity.actor import Actor
 from app.identity.scopes import scope_params
+
+READ = "customers:read"
 
 # Ids are made in order of time, so sorting by creation is sorting by the primary key.
 SORT_KEYS: dict[str, tuple[ColumnElement[Any], ...]] = {
@@ -94,10 +97,12 @@ async def page_of_customers(
     params = await _filter_params(session, actor, filters)
     scope = [sort, sorted(params.items(), key=lambda item: item[0])]
     after = page.after(scope)
-    shape = (*shape_for(actor), frozenset(filters), sort, after is None)
+    few = await looked_up_first(session, actor, READ, customer.c.id)
+    shape = (*shape_for(actor), bool(few), frozenset(filters), sort, after is None)
     statement = _prepared.get(shape)
     if statement is None:
-        statement = _prepared[shape] = Prepared(_sorted(actor, sort, _conditions(actor, filters), after is not None))
+        conditions = [*_conditions(actor, filters), *few]
+        statement = _prepared[shape] = Prepared(_sorted(actor, sort, conditions, after is not None))
     params |= scope_params(actor) | _position_params(sort, after) | {"rows": page.limit + 1}
     count = await _count(session, actor, _conditions(actor, filters), params) if total else None
     return await _page(session, statement, params, page, sort, scope, count)
@@ -284,7 +289,8 @@ async def search_customers(
     """A page of the customers for whom the predicate holds, as JSON text. `asked` binds the cursor to the question."""
     condition = await condition_of(session, actor, where)
     after = page.after(asked)
-    statement = _sorted(actor, sort, [condition], after is not None).select_from(measured)
+    few = await looked_up_first(session, actor, READ, customer.c.id)
+    statement = _sorted(actor, sort, [condition, *few], after is not None).select_from(measured)
     params = scope_params(actor) | _position_params(sort, after) | {"rows": page.limit + 1}
     count = None
     if total:

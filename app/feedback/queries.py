@@ -13,6 +13,7 @@ from app.core.errors import NotFound
 from app.core.http.paging import Page
 from app.customers.document import visible_to
 from app.customers.models import customer
+from app.customers.seen import looked_up_first
 from app.customers.timeline import TimelinePart
 from app.feedback.models import feedback, survey_response
 from app.feedback.rules import LOW, LOW_STARS
@@ -41,7 +42,9 @@ async def page_of_feedback(
 ) -> dict[str, Any]:
     """A page, the latest first."""
     statement = visible_feedback(actor).where(*conditions(filters))
-    if customer_id is not None:
+    if customer_id is None:
+        statement = statement.where(*await looked_up_first(session, actor, READ, _f.customer_id))
+    else:
         statement = statement.where(_f.customer_id == customer_id)
     return await page.latest_facts(session, statement, feedback, filters)
 

@@ -13,6 +13,7 @@ from app.core.errors import NotFound
 from app.core.http.paging import Page
 from app.customers.document import visible_to
 from app.customers.models import customer
+from app.customers.seen import looked_up_first
 from app.customers.timeline import TimelinePart
 from app.identity.actor import Actor
 from app.identity.models import user_account
@@ -48,7 +49,9 @@ async def page_of_interactions(
 ) -> dict[str, Any]:
     """A page, the latest first."""
     statement = visible_interactions(actor).where(*_conditions(filters))
-    if customer_id is not None:
+    if customer_id is None:
+        statement = statement.where(*await looked_up_first(session, actor, READ, interaction.c.customer_id))
+    else:
         statement = statement.where(interaction.c.customer_id == customer_id)
     return await page.latest_facts(session, statement, interaction, filters, shown)
 

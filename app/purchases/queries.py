@@ -32,6 +32,7 @@ from app.core.db import ReadSession, Record
 from app.core.http.paging import Page
 from app.customers.document import visible_to
 from app.customers.models import customer
+from app.customers.seen import looked_up_first
 from app.identity.actor import Actor
 from app.purchases.models import exchange_rate, purchase, purchase_line
 
@@ -289,7 +290,9 @@ async def page_of_purchases(
 ) -> dict[str, Any]:
     """A page, the latest first, with lines."""
     statement = visible_purchases(actor)
-    if customer_id is not None:
+    if customer_id is None:
+        statement = statement.where(*await looked_up_first(session, actor, "purchases:read", purchase.c.customer_id))
+    else:
         statement = statement.where(purchase.c.customer_id == customer_id)
     found = await page.latest_facts(session, statement, purchase, {})
     lines = await lines_of(session, found["items"])
