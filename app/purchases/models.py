@@ -52,7 +52,7 @@ purchase = Table(
         postgresql_include=["occurred_at", "base_amount"],
         postgresql_where=text("base_amount < 0"),
     ),
-    Index("ix_purchase_occurred_at", "occurred_at", postgresql_using="brin"),
+    Index("ix_purchase_latest", "occurred_at", "customer_id", "id"),
 )
 
 purchase_line = Table(
