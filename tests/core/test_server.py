@@ -176,3 +176,40 @@ def test_whoever_wants_its_connection_closed_is_refused_and_closed() -> None:
         time.sleep(0.3)
         assert b"connection: close" in ask(client, b"GET /quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert client.recv(1) == b""
+
+
+OFFER = b"Connection: keep-alive, Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
+
+
+@pytest.mark.parametrize("pause", [0, 0.05])
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
+)
+def test_who_offers_another_protocol_is_answered_in_this_one(
+    address: tuple[str, int], body: bytes, pause: float
+) -> None:
+    with connected(address) as client:
+        for _ in range(2):  # on one connection
+            client.sendall(b"POST /upload HTTP/1.1\r\nHost: x\r\n" + OFFER + body[:-20])
+            time.sleep(pause)
+            client.sendall(body[-20:])
+            answer = client.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 200"), answer
+            assert answer.endswith(b"\r\n\r\n5")
+
+
+def test_what_follows_an_offer_is_no_request_of_its_own(address: tuple[str, int]) -> None:
+    inner = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
+    with connected(address) as client:
+        head = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n" % len(inner)
+        client.sendall(head + OFFER + b"\r\n" + inner)
+        assert client.recv(4096).endswith(b"\r\n\r\n%d" % len(inner))
+        client.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+
+
+def test_a_connect_is_not_answered_for_ever(address: tuple[str, int]) -> None:
+    with connected(address) as client:
+        client.sendall(b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n")
+        assert b"200" not in client.recv(4096)[:12]

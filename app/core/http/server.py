@@ -11,6 +11,7 @@ import time
 from types import FrameType
 from typing import Any
 
+import httptools
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -29,6 +30,9 @@ LISTENERS = 16
 connecting takes longer than being answered. Hence the one socket is listened to under several numbers."""
 
 
+_OF_UPGRADES = (b"upgrade", b"http2-settings")
+
+
 class Config(uvicorn.Config):
     """Uvicorn's, how many requests are let in, and whether the server is leaving."""
 
@@ -38,6 +42,51 @@ class Config(uvicorn.Config):
         self.draining = False
 
 
+class _Parser:
+    """httptools' parser, for a server that stays with HTTP/1.1 whatever else it is offered.
+
+    With `Upgrade` in a head, as Java's client offers HTTP/2, httptools takes what follows for another protocol: the
+    body would be missing, and be read as the next request.
+    """
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+        self._parser = self._new()
+
+    def _new(self) -> httptools.HttpRequestParser:
+        made = httptools.HttpRequestParser(self._connection)
+        made.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        return made
+
+    def feed_data(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            if not self.offers_upgrade():
+                raise
+            head = self._head_without_offer()
+            self._parser = self._new()
+            self._parser.feed_data(head)
+            self.feed_data(data[offer.args[0] :])
+
+    def offers_upgrade(self) -> bool:
+        """Whether the head that was just read offers another protocol; what follows a CONNECT is one indeed."""
+        return self._parser.should_upgrade() and self._parser.get_method() != b"CONNECT"
+
+    def _head_without_offer(self) -> bytes:
+        lines = [b"%s %s HTTP/1.1" % (self._parser.get_method(), self._connection.url)]
+        for name, value in self._connection.headers:
+            if name == b"connection":
+                kept = [each for each in value.split(b",") if each.strip().lower() not in _OF_UPGRADES]
+                lines.append(b"connection: " + b",".join(kept))
+            elif name not in _OF_UPGRADES:
+                lines.append(b"%s: %s" % (name, value))
+        return b"\r\n".join([*lines, b"", b""])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._parser, name)
+
+
 class Connection(HttpToolsProtocol):
     """A connection that can be asked whether its client keeps up. Instants in seconds of the monotonic clock."""
 
@@ -45,6 +94,8 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._parser = _Parser(self)
+        self.parser = self._parser  # type: ignore[assignment]  # it does all that is asked of one
         self._received = 0
         self._window = (0.0, 0)
         # Since when the rest of a head, or of a body, is missing; since when an answer is not taken.
@@ -62,6 +113,8 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if self._parser.offers_upgrade():
+            return  # the same head comes again, without the offer
         self._body_since, self._head_since = self._head_since, None
         self._window = (time.monotonic(), self._received)
         # Who sends the next request before the answer to the last is there gets its refusal in turn, from within.
@@ -78,6 +131,8 @@ class Connection(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._parser.offers_upgrade():
+            return
         self._body_since = None
         if not self._refuses:
             super().on_message_complete()
