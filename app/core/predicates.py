@@ -47,7 +47,8 @@ NamedOp = Annotated[Op, AfterValidator(_of_names), WithJsonSchema(_SCHEMA)]
 
 Text200 = Annotated[str, StringConstraints(max_length=200), Printable]
 Whole = Annotated[int, Field(ge=-(2**53), le=2**53, json_schema_extra={"format": "int64"})]
-Value = TypeAliasType("Value", Text200 | bool | Whole | Annotated[list[Text200], Field(max_length=500)])
+Values = TypeAliasType("Values", Annotated[list[Text200], Field(max_length=500)])
+Value = TypeAliasType("Value", Text200 | bool | Whole | Values)
 
 
 class _Node(BaseModel):

@@ -13,7 +13,7 @@ from app.customers.fact_files import FactFile, FactRow, Refusal, said_by
 from app.customers.occurring import TOO_LATE, is_too_late
 from app.interactions.events import InteractionsRecorded
 from app.interactions.models import interaction
-from app.interactions.schemas import Direction, Duration, InteractionKind, Matter, Minutes
+from app.interactions.schemas import Duration, InteractionDirection, InteractionKind, InteractionMatter, Minutes
 from app.interactions.service import WRITE
 from app.interactions.staging import interaction_import_row
 
@@ -22,12 +22,12 @@ class _FileRow(FactRow):
     """A row of the file. What a cell may be is what a recorded interaction may be."""
 
     kind: InteractionKind
-    direction: Direction | None = None
+    direction: InteractionDirection | None = None
     outcome: Key | None = None
     duration_seconds: Duration | None = None
     subject: Line | None = None
     minutes: Minutes | None = None
-    matter: Matter | None = None
+    matter: InteractionMatter | None = None
     next_step: Line | None = None
     next_step_due_on: Day | None = None
 

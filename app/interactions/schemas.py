@@ -5,13 +5,14 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from typing_extensions import TypeAliasType
 
 from app.core.bounds import EARLIEST, Count, Day, In, Instant, Key, Line, Out, Printable, Reference
 from app.customers.fact_batches import MAX_ROWS, BatchRow
 
 InteractionKind = Literal["call", "email", "meeting", "chat", "visit", "web_event"]
-Direction = Literal["inbound", "outbound"]
-Matter = Literal["product", "service", "other"]
+InteractionDirection = TypeAliasType("InteractionDirection", Literal["inbound", "outbound"])
+InteractionMatter = TypeAliasType("InteractionMatter", Literal["product", "service", "other"])
 Minutes = Annotated[str, StringConstraints(min_length=1, max_length=10_000, strip_whitespace=True), Printable]
 MediaType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,100}$")]
 Location = Annotated[str, StringConstraints(min_length=1, max_length=1000, strip_whitespace=True), Printable]
@@ -72,13 +73,13 @@ class InteractionIn(In):
 
     reference: Reference | None = Field(default=None, description="by which your own system knows it")
     kind: InteractionKind
-    direction: Direction | None = None
+    direction: InteractionDirection | None = None
     outcome: Key | None = Field(default=None, description="what came of it, in your own words: `no_answer`")
     occurred_at: Instant
     duration_seconds: Duration | None = None
     subject: Line | None = None
     minutes: Minutes | None = Field(default=None, description="what was said or written")
-    matter: Matter | None = None
+    matter: InteractionMatter | None = None
     # Made anew: a list that stood here would be copied with every row of a batch, which takes as long as reading it.
     staff_ids: StaffIds = Field(default_factory=list, json_schema_extra={"default": []})
     contacts: Participants = Field(default_factory=list, json_schema_extra={"default": []})
@@ -99,13 +100,13 @@ class InteractionPatch(In):
     model_config = ConfigDict(json_schema_extra=_left_out)
 
     kind: InteractionKind = "call"
-    direction: Direction | None = None
+    direction: InteractionDirection | None = None
     outcome: Key | None = None
     occurred_at: Instant = EARLIEST
     duration_seconds: Duration | None = None
     subject: Line | None = None
     minutes: Minutes | None = None
-    matter: Matter | None = None
+    matter: InteractionMatter | None = None
     staff_ids: StaffIds = []
     contacts: Participants = []
     next_step: NextStep | None = None
@@ -167,13 +168,13 @@ class InteractionOut(Out):
     version: int
     reference: str | None
     kind: InteractionKind
-    direction: Direction | None
+    direction: InteractionDirection | None
     outcome: str | None
     occurred_at: datetime
     duration_seconds: int | None
     subject: str | None
     minutes: str | None
-    matter: Matter | None
+    matter: InteractionMatter | None
     staff_ids: list[UUID]
     contacts: list[ParticipantOut]
     next_step: NextStepOut | None

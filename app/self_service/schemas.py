@@ -11,7 +11,7 @@ from app.classification.schemas.explanations import NextClassOut
 from app.core.bounds import In, Key, Line, Out
 from app.customers.schemas import Channel, ConsentStatus, Email, IdentityOut, Kind, Phone, Region
 from app.customers.schemas import Language as LanguageTag
-from app.feedback.schemas.surveys import ANSWERS, Answer, AnswerText, SurveyDocumentOut, WordingOut
+from app.feedback.schemas.surveys import ANSWERS, Answer, AnswerText, GivenAnswer, SurveyDocumentOut, WordingOut
 from app.identity.schemas import Username
 
 Days = Annotated[int, Field(strict=True, ge=1, le=90, description="for which the invitation works")]
@@ -199,7 +199,7 @@ class MyAnswersOut(Out):
     id: UUID
     survey_id: UUID
     answered_at: datetime
-    answers: dict[str, int | str | list[str]]
+    answers: dict[str, GivenAnswer]
 
 
 _FEEDBACK: dict[str, Any] = {"kind": "complaint", "topic": "delivery", "text": "The second box came open."}

@@ -11,7 +11,9 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -26,6 +28,7 @@ HERE = Path(__file__).parent
 CACHE = Path(__file__).parents[2] / ".data" / "clients"
 TOOLS = Path(sys.executable).parent
 ORDERS = HERE / "orders.csv"
+JARS = Path("/usr/share/java")
 PRINTED = """\
 logged in as admin
 import queued
@@ -75,7 +78,7 @@ async def run(*command: str | Path, cwd: Path) -> str:
     return text
 
 
-def missing(what: str) -> None:
+def missing(what: str) -> NoReturn:
     """Skips the test where somebody's machine has not what it needs; in CI it fails."""
     if os.environ.get("CI"):
         pytest.fail(what)
@@ -162,5 +165,33 @@ async def test_a_python_program_with_openapi_python_client(openapi: Path, addres
     _, printed = await asyncio.gather(
         run(TOOLS / "mypy", "--strict", "--config-file", os.devnull, *checked, cwd=tmp_path),
         run(sys.executable, "example.py", address, ADMIN_PASSWORD, ORDERS, cwd=tmp_path),
+    )
+    assert printed == PRINTED
+
+
+def class_path() -> str:
+    """What the Java client needs: the generator's own jar brings Jackson and Apache's client, Debian the rest."""
+    generator = find_spec("openapi_generator_cli")
+    folders = generator.submodule_search_locations if generator is not None else None
+    if shutil.which("javac") is None or not folders:
+        missing("javac or openapi-generator is not on this machine: the Java client is not checked")
+    jars = [JARS / "httpmime.jar", JARS / "jakarta-annotation-api.jar"]
+    if not all(jar.exists() for jar in jars):
+        missing("apt-get install libhttpmime-java libjakarta-annotation-api-java: the Java client is not checked")
+    return ":".join([f"{next(iter(folders))}/openapi-generator.jar", *map(str, jars)])
+
+
+async def test_a_java_program_with_openapi_generator(openapi: Path, address: str, tmp_path: Path) -> None:
+    jars = class_path()
+    brief = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")  # programs that end before they are worth optimising
+    options = ("--config", HERE / "java" / "openapi-generator.json", "--generate-alias-as-model")
+    generate = ("java", *brief, "-cp", jars, "org.openapitools.codegen.OpenAPIGenerator", "generate")
+    await run(*generate, "--input-spec", openapi, "--output", "client", *options, cwd=tmp_path)
+    sources = [str(path) for path in (tmp_path / "client" / "src" / "main").rglob("*.java")]
+    (tmp_path / "sources").write_text("\n".join([*sources, str(HERE / "java" / "Example.java")]))
+    compile_all = ("javac", *(f"-J{each}" for each in brief), "-proc:none", "-nowarn", "-cp", jars)
+    await run(*compile_all, "-d", "classes", "@sources", cwd=tmp_path)
+    printed = await run(
+        "java", *brief, "-cp", f"classes:{jars}", "Example", address, ADMIN_PASSWORD, ORDERS, cwd=tmp_path
     )
     assert printed == PRINTED

@@ -4,6 +4,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from app.classification.schemas.classes import OverrideInForce, PendingOut, Score
 from app.core.bounds import Out
@@ -11,6 +12,8 @@ from app.core.languages import Language
 
 Subject = Literal["metric", "field", "tag", "class", "event", "member", "score"]
 Freshness = Literal["event", "clock", "population"]
+Thresholds = TypeAliasType("Thresholds", list[str])
+Threshold = TypeAliasType("Threshold", str | Thresholds)
 
 _NEED: dict[str, Any] = {
     "subject": "metric",
@@ -102,7 +105,7 @@ class NeedOut(Out):
     subject: Subject
     metric: str
     op: str
-    threshold: str | list[str] | None
+    threshold: Threshold | None
     value: str | None
     gap: str | None
     within_days: int | None
@@ -125,7 +128,7 @@ class ConditionOut(Out):
     op: str
     negated: bool
     pointer: str | None = Field(description="leads to the condition in the document, where it stands in a tree")
-    threshold: str | list[str] | None
+    threshold: Threshold | None
     breakpoint: str | None
     threshold_from: Literal["constant", "population"]
     threshold_as_of: datetime | None

@@ -4,11 +4,13 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
+from typing_extensions import TypeAliasType
 
 from app.core.bounds import Count, Day, Flag, In, Instant, Key, Out
 from app.core.work import WorkOut
 
-AsOf = Instant | Day
+AsOf = TypeAliasType("AsOf", Instant | Day)
+PublicationMovement = TypeAliasType("PublicationMovement", Literal["at_once", "as_documented"])
 
 
 class RecalculationIn(In):
@@ -32,7 +34,7 @@ class RecalculationOut(WorkOut):
     as_of: datetime | None
     refit: bool
     publishes: int | None = Field(description="the version of its scheme that it puts in force")
-    movement: Literal["at_once", "as_documented"] | None = Field(description="how its publication moves classes")
+    movement: PublicationMovement | None = Field(description="how its publication moves classes")
     cause: str
     changed: Count
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, StringConstraints
+from typing_extensions import TypeAliasType
 
 from app.classification.definitions import Document
 from app.classification.definitions.document import Freshness
@@ -12,6 +13,7 @@ from app.core.bounds import Count, In, Line, Money, Out, Printable, left_out
 
 # Shorter than other keys: names of columns are made of them.
 SchemeKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+SchemeDocument = TypeAliasType("SchemeDocument", Document)
 Note = Annotated[str, StringConstraints(max_length=1000), Printable]
 
 DOCUMENT: dict[str, Any] = {
@@ -31,7 +33,7 @@ class SchemeIn(In):
     key: SchemeKey
     title: Line
     description: Note | None = None
-    document: Document
+    document: SchemeDocument
     note: Note | None = None
 
 
@@ -53,7 +55,7 @@ class SchemeOut(Out):
     version: Count = Field(description="the version in force; 0 before the first")
     latest_version: Count | None
     status: Literal["draft", "published", "retired"]
-    document: Document | None = Field(description="null when it is not valid any more: see error")
+    document: SchemeDocument | None = Field(description="null when it is not valid any more: see error")
     classes: list[str] = Field(description="best first, as the document lists them")
     freshness: list[Freshness] = Field(description="what changes its answers: events, the clock, the population")
     error: str | None = Field(description="why it cannot be evaluated; its classes stand as they were")

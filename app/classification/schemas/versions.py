@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from app.classification.definitions import Document
-from app.classification.schemas.schemes import DOCUMENT, Note
+from app.classification.schemas.recalculations import PublicationMovement
+from app.classification.schemas.schemes import DOCUMENT, Note, SchemeDocument
 from app.core.bounds import Count, Flag, In, Out
 
 
@@ -17,7 +17,7 @@ class VersionIn(In):
         json_schema_extra={"examples": [{"document": DOCUMENT, "note": "large begins at ten thousand"}]}
     )
 
-    document: Document
+    document: SchemeDocument
     note: Note | None = None
 
 
@@ -27,7 +27,7 @@ class PublishIn(In):
     model_config = ConfigDict(json_schema_extra={"examples": [{"refit": True}]})
 
     refit: Flag = True
-    movement: Literal["at_once", "as_documented"] | None = Field(
+    movement: PublicationMovement | None = Field(
         default=None,
         description="`as_documented`: with the grace, periods and minimum stay of its document; `at_once`: without. "
         "Default: at once for a return to an earlier version, which undoes what was given since, else as documented",
@@ -51,7 +51,7 @@ class VersionSummary(Out):
 class VersionOut(VersionSummary):
     """A version of a scheme."""
 
-    document: Document | None = Field(description="null when it is not valid any more: see error")
+    document: SchemeDocument | None = Field(description="null when it is not valid any more: see error")
     error: str | None
 
 

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from starlette.staticfiles import StaticFiles
 
+from app.core.http import generators
 from app.core.http.problems import MEDIA_TYPE, ProblemDetails
 from app.core.http.routes import keeps_answers
 
@@ -64,11 +65,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         added = part()
         schemas.update(added.pop("components")["schemas"])
         made.update(added)
-    _binary_files(schemas)
-    _untitled_properties(schemas)
-    for schema in schemas.values():
-        for example in schema.get("examples", []):
-            _with_nulls(example, schema, schemas)
+    generators.suit(schemas)
     app.openapi_schema = made
     return made
 
@@ -85,59 +82,9 @@ def _finish(operation: dict[str, Any], *, keeps_answer: bool) -> None:
     operation["responses"]["default"] = _PROBLEM_ANSWER
     operation.setdefault("security", [])  # said of public operations, too
     for parameter in operation.get("parameters", []):
-        parameter["schema"].pop("title", None)
-        _without_null(parameter["schema"])
+        generators.suit_parameter(parameter["schema"])
     if keeps_answer:
         operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
-
-
-def _without_null(schema: dict[str, Any]) -> None:
-    """A parameter's schema: it may be left out, but there is no way to send null."""
-    if {"type": "null"} in schema.get("anyOf", []):
-        kinds = [each for each in schema.pop("anyOf") if each != {"type": "null"}]
-        schema.update(kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
-
-
-def _untitled_properties(node: Any) -> None:
-    """Takes the titles of properties away: they repeat their names, and generators call types by them (`Value1`)."""
-    if isinstance(node, dict):
-        properties = node.get("properties")
-        for each in properties.values() if isinstance(properties, dict) else ():
-            if isinstance(each, dict):
-                each.pop("title", None)
-        for child in node.values():
-            _untitled_properties(child)
-    elif isinstance(node, list):
-        for child in node:
-            _untitled_properties(child)
-
-
-def _with_nulls(example: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Puts back the nulls of an example: FastAPI leaves them out of the whole document."""
-    if (reference := schema.get("$ref")) is not None:
-        schema = schemas[reference.rsplit("/", 1)[-1]]
-    if isinstance(example, list) and "items" in schema:
-        for each in example:
-            _with_nulls(each, schema["items"], schemas)
-    elif isinstance(example, dict):
-        for name in schema.get("required", []):
-            kind = schema["properties"][name]
-            if {"type": "null"} in kind.get("anyOf", []):
-                example.setdefault(name, None)
-            elif name in example:
-                _with_nulls(example[name], kind, schemas)
-
-
-def _binary_files(node: Any) -> None:
-    """Upload fields as `format: binary`, the form that every generator knows."""
-    if isinstance(node, dict):
-        if node.pop("contentMediaType", None) == "application/octet-stream":
-            node["format"] = "binary"
-        for child in node.values():
-            _binary_files(child)
-    elif isinstance(node, list):
-        for child in node:
-            _binary_files(child)
 
 
 def install(app: FastAPI) -> None:

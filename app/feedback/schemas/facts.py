@@ -5,13 +5,14 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, model_validator
+from typing_extensions import TypeAliasType
 
 from app.core.bounds import In, Instant, Key, Out, Reference
 from app.feedback.rules import SCALES, STARS
 from app.feedback.schemas.surveys import AnswerText
 
 FeedbackKind = Literal["answer", "suggestion", "review", "complaint"]
-Measure = Literal["csat", "nps", "ces"]
+Measure = TypeAliasType("Measure", Literal["csat", "nps", "ces"])
 Score = Annotated[int, Field(strict=True, ge=0, le=10)]
 
 EXAMPLE: dict[str, Any] = {

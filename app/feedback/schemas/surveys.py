@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from typing_extensions import TypeAliasType
 
 from app.core.bounds import Flag, In, Instant, Key, Line, Out, Printable
 from app.feedback.rules import MAX_TEXT
@@ -209,6 +210,8 @@ class SurveyVersionPage(Out):
 
 
 Answer = Annotated[int, Field(strict=True, ge=0, le=10)] | AnswerText | Annotated[list[Key], Field(max_length=50)]
+ChosenOptions = TypeAliasType("ChosenOptions", list[str])
+GivenAnswer = TypeAliasType("GivenAnswer", int | str | ChosenOptions)
 
 
 class SurveyResponseIn(In):
@@ -242,7 +245,7 @@ class SurveyResponseOut(Out):
     survey_version: int
     channel: str
     answered_at: datetime
-    answers: dict[str, int | str | list[str]]
+    answers: dict[str, GivenAnswer]
     written_at: datetime
     written_by: str
 
