@@ -80,6 +80,8 @@ from app.interactions import importing as interactions_importing
 from app.interactions import models as interactions_models
 from app.interactions import queries as interactions_queries
 from app.interactions import repointing as interactions_repointing
+from app.operations import api as operations_api
+from app.operations import queue
 from app.purchases import api as purchases_api
 from app.purchases import checks as purchases_checks
 from app.purchases import events as purchases_events
@@ -246,6 +248,7 @@ FEATURES = [
         merging=governance_repointing.PLACES,
         checks=governance_checks.CHECKS,
     ),
+    Feature("operations", operations_api.routers),
     Feature(
         "self_service",
         self_service_api.routers,
@@ -273,6 +276,7 @@ SCHEDULES: list[Schedule] = [schedule for feature in FEATURES for schedule in fe
 def install() -> None:
     """Wire the packages: what each brings for the others to find."""
     places.declare(PLACES)
+    queue.add(JOBS, DEAD_LETTERS)
     for feature in FEATURES:
         subscribe(feature.handlers)
         if feature.events is not None:

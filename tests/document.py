@@ -99,7 +99,7 @@ async def made(service: Service, name: str) -> str:
         return there[name]
     if name == "user_id":
         return str((await service.user({"users:read": "own"}))[0])
-    own = {"delegation_id": delegation, "duplicate_id": duplicate, "transfer_id": transfer}
+    own = {"delegation_id": delegation, "duplicate_id": duplicate, "transfer_id": transfer, "job_id": dead_job}
     if name in own:
         return await own[name](service)
     if name == "membership_id":
@@ -189,6 +189,8 @@ async def _made_ready(service: Service, operation: Operation, names: Mapping[str
         return {"invitation_id": str(invited["id"])}
     if "invitation_id" in operation.path_names:
         return {"invitation_id": str((await invitation(service, names["survey_id"]))["id"])}
+    if operation.name == "cancel_job":
+        return {"job_id": await waiting_job(service)}
     if operation.name == "hide_scheme_from_customers":
         answer = await service.send("PUT", "/v1/shown-schemes/tier", token=service.tokens["admin"])
         assert answer.status == 200, answer.body
@@ -400,6 +402,18 @@ async def delivery(service: Service, webhook_id: str) -> str:
     answer = await service.send("POST", f"/v1/webhooks/{webhook_id}/test", token=service.tokens["admin"])
     assert answer.status == 202, answer.body
     return str(answer.json()["id"])
+
+
+async def dead_job(service: Service) -> str:
+    """A job that was given up."""
+    died = "INSERT INTO job (name, payload, status, error) VALUES ('jobs.forget', '{}', 'dead', 'OSError')"
+    return str(await service.value(f"{died} RETURNING id"))
+
+
+async def waiting_job(service: Service) -> str:
+    """A new job that waits for a worker: an export's."""
+    export_id = await made(service, "export_id")
+    return str(await service.value("SELECT id FROM job WHERE payload->>'export_id' = $1", export_id))
 
 
 async def segment(service: Service) -> str:

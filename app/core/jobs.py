@@ -50,7 +50,8 @@ MAX_STARTS = 5
 HEARTBEAT = timedelta(seconds=10)
 LOOKED_AFTER = timedelta(seconds=15)
 """How often a worker looks for jobs that nothing carries any more."""
-FINISHED = ("done", "dead")
+FINISHED = ("done", "dead", "cancelled")
+FORGOTTEN = ("done", "cancelled")
 KEPT = timedelta(days=30)
 
 log = structlog.get_logger(__name__)
@@ -154,6 +155,25 @@ async def recover(database: Database) -> int:
             await Queries(AsyncpgDriver(session.connection)).enqueue(names, payloads, [0] * len(found))
             log.warning("jobs.recovered", jobs=len(found))
         return len(found)
+
+
+async def revive(session: WriteSession, job_id: UUID) -> bool:
+    """Have a dead job carried again, as if it had never been tried; False when it is not dead."""
+    fresh = {"status": "queued", "starts": 0, "error": None, "started_at": None, "finished_at": None}
+    revived = update(job).where(job.c.id == job_id, job.c.status == "dead").values(fresh)
+    row = await session.first(revived.returning(job.c.name))
+    if row is not None:
+        await Queries(AsyncpgDriver(session.connection)).enqueue(row["name"], job_id.bytes)
+    return row is not None
+
+
+async def cancel(session: WriteSession, job_id: UUID, told: DeadLetter | None, reason: str) -> bool:
+    """End a job that waits, and tell what relies on it; False when it runs or has ended."""
+    ended = update(job).where(job.c.id == job_id, job.c.status == "queued")
+    row = await session.first(ended.values(status="cancelled", finished_at=func.now()).returning(job.c.payload))
+    if row is not None and told is not None:
+        await told(session, row["payload"], reason)
+    return row is not None
 
 
 async def progressed(session: WriteSession, job_id: UUID) -> None:
@@ -335,9 +355,9 @@ def _ended(job_id: UUID, status: str, error: str | None) -> Any:
 
 
 async def forget_done(context: JobContext) -> None:
-    """Delete what was done a month ago: some jobs are enqueued every minute. The dead stay, for whoever asks why."""
+    """Delete what was done or cancelled a month ago: some come every minute. The dead stay, for whoever asks why."""
     async with context.database.transaction() as session:
-        await session.execute(delete(job).where(job.c.status == "done", job.c.created_at < func.now() - KEPT))
+        await session.execute(delete(job).where(job.c.status.in_(FORGOTTEN), job.c.created_at < func.now() - KEPT))
 
 
 JOBS: dict[str, Handler] = {"jobs.forget": forget_done}
