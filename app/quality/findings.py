@@ -23,12 +23,14 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.classification.models import customer_metrics
 from app.customers.document import READ_CONTACT, visible_to
-from app.customers.models import custom_field, customer, customer_identity
+from app.customers.models import custom_field, customer, customer_identity, region
 from app.customers.references import EXTERNAL
 from app.identity.actor import Actor
 from app.identity.scopes import within_scope
 from app.quality.rules import CONTACT, DAY, EMAIL, NUMBER, PHONE, SEPARATOR, Finding
 
+MOST_LEVELS = 4
+"""Of the tree: country, province, city, county."""
 _c, _m, _f = customer.c, customer_metrics.c, custom_field.c
 
 
@@ -54,6 +56,7 @@ def findings(actor: Actor, stale_before: datetime) -> Findings:
     named = customer_identity.alias("named")
     held = _held_phones(actor)
     company = customer.alias("company")
+    astray = _astray()
     email = func.lower(_c.email)
     source = (
         customer.outerjoin(customer_metrics, _m.customer_id == _c.id)
@@ -63,6 +66,7 @@ def findings(actor: Actor, stale_before: datetime) -> Findings:
         .outerjoin(emails, emails.c.value == email)
         .outerjoin(held, held.c.value == _c.phone)
         .outerjoin(company, company.c.id == _c.company_id)
+        .outerjoin(astray, astray.c.region == _c.region)
     )
     last = func.greatest(_c.updated_at, _m.last_purchase_at, _m.last_interaction_at)
     found: dict[Finding, ColumnElement[bool]] = {
@@ -74,6 +78,7 @@ def findings(actor: Actor, stale_before: datetime) -> Findings:
         Finding.MISSING_OWNER: _c.owner_id.is_(None),
         Finding.INVALID_PHONE: func.coalesce(_c.phone.op("!~")(PHONE), literal(False)),
         Finding.INVALID_EMAIL: func.coalesce(_c.email.op("!~")(EMAIL), literal(False)),
+        Finding.INVALID_REGION: astray.c.region.is_not(None),
         Finding.INVALID_CUSTOM: and_(_c.custom != literal({}, _c.custom.type), _misfit()),
         Finding.STALE: last < stale_before,
         Finding.CONFLICTING_PHONE: phones.c.value.is_not(None),
@@ -113,6 +118,20 @@ def _held_phones(actor: Actor) -> Any:
 
 def _clear(actor: Actor, record: FromClause) -> ColumnElement[bool]:
     return within_scope(actor, READ_CONTACT, owner=record.c.owner_id, unit=record.c.unit_id)
+
+
+def _astray() -> FromClause:
+    """The customers' regions that are neither of the tree nor within one where it ends: below, any name will do.
+
+    There are few of them, however many customers there are: each is looked for once.
+    """
+    other, around, within = customer.alias("with_regions"), region.alias("around"), region.alias("within")
+    parts = func.string_to_array(other.c.region, "-", type_=ARRAY(Text))
+    outer = [func.array_to_string(parts[1:most], "-") for most in range(1, MOST_LEVELS + 1)]
+    ends = not_(select(within.c.code).where(within.c.parent == around.c.code).correlate(around).exists())
+    known = select(around.c.code).where(around.c.code.in_(outer), or_(around.c.code == other.c.region, ends))
+    some = select(other.c.region).where(other.c.region.is_not(None)).group_by(other.c.region)
+    return some.having(not_(known.correlate(other).exists())).subquery("astray")
 
 
 def _misfit() -> ColumnElement[bool]:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, func, literal, or_, select
+from sqlalchemy import ColumnElement, FromClause, Select, Text, cast, func, literal, literal_column, or_, select
 
 from app.core import clock
 from app.core.db import ReadSession, Record
@@ -38,7 +38,7 @@ def stale_before() -> datetime:
 async def report(session: ReadSession, actor: Actor) -> dict[str, Any]:
     """How many customers the actor sees, and how many of them have which finding."""
     found = findings(actor, stale_before())
-    row = await session.first(_counts(found).where(visible_to(actor)))
+    row = await session.first(_counts(_each(found).where(visible_to(actor)).subquery("each")))
     assert row is not None
     return _counted(row)
 
@@ -47,10 +47,12 @@ async def page_of_groups(session: ReadSession, actor: Actor, page: Page, by: By)
     """A page of the report by source or by owner, in the order of their characters; those without come first."""
     found = findings(actor, stale_before())
     group = func.coalesce(_GROUPS[by], "").collate("C")
-    statement = _counts(found).add_columns(group.label("group")).where(visible_to(actor)).group_by(group)
+    where = [visible_to(actor)]
     if (after := page.after(by)) is not None:
-        statement = statement.where(group > literal(after[0], Text))
-    rows = await session.all(statement.order_by(group).limit(page.limit + 1))
+        where.append(group > literal(after[0], Text))
+    each = _each(found, group.label("group")).where(*where).subquery("each")
+    statement = _counts(each).add_columns(each.c.group).group_by(each.c.group)
+    rows = await session.all(statement.order_by(each.c.group).limit(page.limit + 1))
     on_it = rows[: page.limit]
     return {
         "items": [{"name": row["group"] or None, **_counted(row)} for row in on_it],
@@ -58,13 +60,20 @@ async def page_of_groups(session: ReadSession, actor: Actor, page: Page, by: By)
     }
 
 
-def _counts(found: Findings) -> Select[Any]:
-    counts: list[ColumnElement[Any]] = [
-        func.count().filter(how).label(finding) for finding, how in found.conditions.items()
-    ]
-    wrong = func.count().filter(or_(*found.conditions.values()))
-    columns = [func.count().label("of"), wrong.label("wrong"), *counts]
-    return select(*columns).select_from(found.source)
+def _each(found: Findings, *columns: ColumnElement[Any]) -> Select[Any]:
+    """A row for each customer: of each finding, whether it has it.
+
+    The offset keeps it a step of its own: each condition is looked at once, not once more for whether any holds.
+    """
+    held = (how.label(finding) for finding, how in found.conditions.items())
+    return select(*columns, *held).select_from(found.source).offset(literal_column("0"))
+
+
+def _counts(each: FromClause) -> Select[Any]:
+    counts: list[ColumnElement[Any]] = [func.count().filter(each.c[finding]).label(finding) for finding in Finding]
+    wrong = func.count().filter(or_(*(each.c[finding] for finding in Finding)))
+    columns: list[ColumnElement[Any]] = [func.count().label("of"), wrong.label("wrong"), *counts]
+    return select(*columns)
 
 
 def _counted(row: Record) -> dict[str, Any]:
@@ -100,17 +109,10 @@ def _narrowed(source: str | None, owner: UUID | str | None) -> list[ColumnElemen
 def by_owner(actor: Actor) -> Select[Any]:
     """For each owner of customers who need attention: `owner_id`, how many they are, and of which finding how many."""
     found = findings(actor, stale_before())
-    wrong = or_(*found.conditions.values())
+    each = _each(found, customer.c.owner_id).where(customer.c.owner_id.is_not(None)).subquery("each")
     counts: list[Any] = []
-    for finding, how in found.conditions.items():
-        counts += [literal(finding.value, Text), func.nullif(func.count().filter(how), 0)]
-    return (
-        select(
-            customer.c.owner_id,
-            func.count().label("customers"),
-            func.jsonb_strip_nulls(func.jsonb_build_object(*counts)).label("findings"),
-        )
-        .select_from(found.source)
-        .where(and_(customer.c.owner_id.is_not(None), wrong))
-        .group_by(customer.c.owner_id)
-    )
+    for finding in Finding:
+        counts += [literal(finding.value, Text), func.nullif(func.count().filter(each.c[finding]), 0)]
+    told = func.jsonb_strip_nulls(func.jsonb_build_object(*counts)).label("findings")
+    wrong = or_(*(each.c[finding] for finding in Finding))
+    return select(each.c.owner_id, func.count().label("customers"), told).where(wrong).group_by(each.c.owner_id)

@@ -13,6 +13,7 @@ class Finding(StrEnum):
     MISSING_OWNER = "missing_owner"
     INVALID_PHONE = "invalid_phone"
     INVALID_EMAIL = "invalid_email"
+    INVALID_REGION = "invalid_region"
     INVALID_CUSTOM = "invalid_custom"
     STALE = "stale"
     CONFLICTING_PHONE = "conflicting_phone"

@@ -69,13 +69,19 @@ SPOILT: list[Spoil] = [
     ("missing_source", {"source": None}, None),
     ("missing_owner", {}, "owner_id = NULL"),
     ("invalid_phone", {}, "phone = '0138 12'"),
+    ("invalid_region", {"region": "XX"}, None),
+    ("invalid_region", {"region": "XX-31"}, None),
+    ("invalid_region", {"region": "CN-99"}, None),
+    ("invalid_region", {"region": "CN-31-99"}, None),
     ("invalid_email", {"email": EMAIL}, "email = 'li.wei at example'"),
     ("stale", {}, "updated_at = now() - interval '366 days'"),
     ("conflicting_company", {}, "company_id = gen_random_uuid()"),
 ]
 
 
-@pytest.mark.parametrize(("finding", "fields", "spoilt"), SPOILT, ids=[each[0] for each in SPOILT])
+@pytest.mark.parametrize(
+    ("finding", "fields", "spoilt"), SPOILT, ids=[f"{each[0]}-{each[1].get('region', '')}" for each in SPOILT]
+)
 async def test_what_is_wrong_is_found_and_nothing_else(
     admin: httpx.AsyncClient, database: Database, finding: str, fields: dict[str, Any], spoilt: str | None
 ) -> None:
@@ -85,6 +91,16 @@ async def test_what_is_wrong_is_found_and_nothing_else(
         await execute(database, f"UPDATE customer SET {spoilt} WHERE id = $1", UUID(made["id"]))
     assert await counts(admin) == {finding: 1}
     assert await listed(admin, finding) == [made["id"]]
+
+
+async def test_a_region_may_be_finer_than_the_tree_where_the_tree_ends(admin: httpx.AsyncClient) -> None:
+    regions = ["US", "US-CA", "GB-LND-1", "CN", "CN-31", "CN-71-A", "CN-31-01-15", "CN-31-01-15-X"]
+    for n, region in enumerate(regions):
+        await create(admin, name=f"n{n}", phone=f"+861381234000{n}", source="fair", region=region)
+    assert await counts(admin) == {}
+    made = await create(admin, phone=PHONE, source="shop", region="CN-31-01-99")
+    assert await listed(admin, "invalid_region", source="shop") == [made["id"]]
+    assert await listed(admin, "invalid_region", source="fair") == []
 
 
 async def test_whoever_can_be_reached_otherwise_misses_no_contact(admin: httpx.AsyncClient) -> None:
