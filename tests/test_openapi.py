@@ -234,3 +234,18 @@ def test_no_type_is_called_by_the_title_of_a_property() -> None:
         for name, each in node.get("properties", {}).items()
         if "title" in each
     ]
+
+
+def test_the_default_of_a_decimal_or_a_union_is_said_in_words() -> None:
+    """In Java it would be a text, or a truth value, for what is a class of its own."""
+    given = [each for schema in SCHEMAS.values() for each in schema.get("properties", {}).values() if "default" in each]
+    assert given
+    assert not [each for each in given if each["default"] != [] and _is_a_class(each)]
+    assert SCHEMAS["LineIn"]["properties"]["quantity"]["description"] == '"1" when left out'
+
+
+def _is_a_class(schema: dict[str, Any]) -> bool:
+    schema = resolved(schema)
+    return (
+        "anyOf" in schema or schema.get("format") == "decimal" or ("items" in schema and _is_a_class(schema["items"]))
+    )

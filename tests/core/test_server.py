@@ -209,6 +209,18 @@ def test_what_follows_an_offer_is_no_request_of_its_own(address: tuple[str, int]
             client.recv(1)
 
 
+def test_many_offers_at_once_are_each_answered(address: tuple[str, int]) -> None:
+    many = 2000
+    with connected(address) as client:
+        client.sendall(many * (b"GET /quick HTTP/1.1\r\nHost: x\r\n" + OFFER + b"\r\n"))
+        answers = b""
+        while answers.count(b'"here"') < many:
+            block = client.recv(1 << 20)
+            assert block, answers[-500:]
+            answers += block
+        assert answers.count(b"HTTP/1.1 200") == many
+
+
 def test_a_connect_is_not_answered_for_ever(address: tuple[str, int]) -> None:
     with connected(address) as client:
         client.sendall(b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n")

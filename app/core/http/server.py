@@ -59,15 +59,18 @@ class _Parser:
         return made
 
     def feed_data(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            if not self.offers_upgrade():
-                raise
+        rest = memoryview(data)
+        while True:
+            try:
+                self._parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as offer:
+                if not self.offers_upgrade():
+                    raise
+                rest = rest[offer.args[0] :]
             head = self._head_without_offer()
             self._parser = self._new()
             self._parser.feed_data(head)
-            self.feed_data(data[offer.args[0] :])
 
     def offers_upgrade(self) -> bool:
         """Whether the head that was just read offers another protocol; what follows a CONNECT is one indeed."""
