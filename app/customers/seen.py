@@ -42,11 +42,15 @@ async def looked_up_first(
     session: ReadSession, actor: Actor, permission: str, customer_id: ColumnElement[Any]
 ) -> list[ColumnElement[bool]]:
     """Beside `visible_to`, for who sees few: these customers are looked up, and the rest by their ids; else nothing."""
+    return [looked_up(actor, permission, customer_id)] if await sees_few(session, actor, permission) else []
+
+
+def looked_up(actor: Actor, permission: str, customer_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    """That it is one of the customers in an actor's reach, each part of which is found by its index."""
     scope = actor.scope(permission)
-    if scope is None or scope is Scope.ALL or not await sees_few(session, actor, permission):
-        return []
+    assert scope is not None
     ids = func.array(_ids(actor, scope, None).scalar_subquery(), type_=ARRAY(UuidType))
-    return [customer_id == any_(ids)]
+    return customer_id == any_(ids)
 
 
 async def sees_few(session: ReadSession, actor: Actor, permission: str) -> bool:

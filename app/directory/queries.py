@@ -25,7 +25,7 @@ from app.customers.contacts import normal_identity
 from app.customers.document import READ_CONTACT, documents, shape_for, visible_to
 from app.customers.fields import field
 from app.customers.models import customer, customer_identity
-from app.customers.seen import looked_up_first
+from app.customers.seen import looked_up, looked_up_first, sees_few
 from app.directory.schemas import Sort
 from app.identity.actor import Actor
 from app.identity.scopes import scope_params
@@ -97,11 +97,13 @@ async def page_of_customers(
     params = await _filter_params(session, actor, filters)
     scope = [sort, sorted(params.items(), key=lambda item: item[0])]
     after = page.after(scope)
-    few = await looked_up_first(session, actor, READ, customer.c.id)
-    shape = (*shape_for(actor), bool(few), frozenset(filters), sort, after is None)
+    few = await sees_few(session, actor, READ)
+    shape = (*shape_for(actor), few, frozenset(filters), sort, after is None)
     statement = _prepared.get(shape)
     if statement is None:
-        conditions = [*_conditions(actor, filters), *few]
+        conditions = _conditions(actor, filters)
+        if few:
+            conditions.append(looked_up(actor, READ, customer.c.id))
         statement = _prepared[shape] = Prepared(_sorted(actor, sort, conditions, after is not None))
     params |= scope_params(actor) | _position_params(sort, after) | {"rows": page.limit + 1}
     count = await _count(session, actor, _conditions(actor, filters), params) if total else None
