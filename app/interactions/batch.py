@@ -40,6 +40,7 @@ from app.identity.actor import SYSTEM, Actor, Scope
 from app.identity.scopes import scope_params
 from app.interactions.events import InteractionRecorded, InteractionsRecorded
 from app.interactions.models import interaction
+from app.interactions.participants import UNKNOWN_CONTACT, known
 from app.interactions.queries import known_staff
 from app.interactions.schemas import InteractionRow
 from app.interactions.service import UNKNOWN_STAFF, WRITE
@@ -58,6 +59,7 @@ async def record_all(session: WriteSession, actor: Actor, rows: Sequence[dict[st
     # Who is named by id is looked for where the rows are inserted.
     await batch.find_customers(session, actor, WRITE)
     await _check_staff(session, batch)
+    await _check_contacts(session, actor, batch)
     ids = await _insert(session, actor, batch)
     if ids:
         await _announce(session, actor, batch, ids, len(rows))
@@ -70,6 +72,22 @@ async def _check_staff(session: WriteSession, batch: _Batch) -> None:
         for n, each in enumerate(row.staff_ids):
             if each not in known:
                 batch.refuse(index, f"/staff_ids/{n}", UNKNOWN_STAFF)
+
+
+async def _check_contacts(session: WriteSession, actor: Actor, batch: _Batch) -> None:
+    """Whoever is a contact is kept under its name, as when interactions are recorded one by one."""
+    meant = [
+        (index, n, each, (batch.customers[index], each.contact_id))
+        for index, row in batch.good.items()
+        for n, each in enumerate(row.contacts)
+        if each.contact_id is not None
+    ]
+    found = await known(session, actor, {pair for *_, pair in meant})
+    for index, n, each, pair in meant:
+        if contact := found.get(pair):
+            each.name, each.role = contact.kept_name, each.role or contact.role
+        else:
+            batch.refuse(index, f"/contacts/{n}/contact_id", UNKNOWN_CONTACT)
 
 
 async def _insert(session: WriteSession, actor: Actor, batch: _Batch) -> dict[int, UUID]:

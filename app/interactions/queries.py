@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, Text, any_, cast, func, literal, s
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.core.db import ReadSession, Record
+from app.core.db import ReadSession
 from app.core.errors import NotFound
 from app.core.http.paging import Page
 from app.customers.document import visible_to
@@ -18,11 +18,12 @@ from app.customers.timeline import TimelinePart
 from app.identity.actor import Actor
 from app.identity.models import user_account
 from app.interactions.models import interaction, interaction_version
+from app.interactions.participants import named
 
 READ = "interactions:read"
 
 
-def shown(row: Record) -> dict[str, Any]:
+def shown(row: Mapping[str, Any]) -> dict[str, Any]:
     """An interaction, or a version of one, as its answer says it."""
     found = dict(row)
     due_on = found.pop("next_step_due_on")
@@ -41,7 +42,9 @@ async def one(session: ReadSession, actor: Actor, customer_id: UUID, interaction
     row = await session.first(visible_interactions(actor).where(i.customer_id == customer_id, i.id == interaction_id))
     if row is None:
         raise NotFound("There is no such interaction among those you may see")
-    return shown(row)
+    found = shown(row)
+    await named(session, actor, [found])
+    return found
 
 
 async def page_of_interactions(
@@ -53,7 +56,9 @@ async def page_of_interactions(
         statement = statement.where(*await looked_up_first(session, actor, READ, interaction.c.customer_id))
     else:
         statement = statement.where(interaction.c.customer_id == customer_id)
-    return await page.latest_facts(session, statement, interaction, filters, shown)
+    found = await page.latest_facts(session, statement, interaction, filters, shown)
+    await named(session, actor, found["items"])
+    return found
 
 
 def _conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
@@ -87,7 +92,9 @@ async def page_of_versions(
     rows = await session.all(statement)
     on_it = rows[: page.limit]
     last = [on_it[-1]["version"]] if on_it else []
-    return {"items": [shown(row) for row in on_it], "next_cursor": page.next_cursor(rows, last)}
+    items = [shown(row) for row in on_it]
+    await named(session, actor, items)
+    return {"items": items, "next_cursor": page.next_cursor(rows, last)}
 
 
 async def known_staff(session: ReadSession, staff_ids: set[UUID]) -> set[UUID]:

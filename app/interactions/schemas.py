@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 from typing_extensions import TypeAliasType
 
 from app.core.bounds import EARLIEST, Count, Day, In, Instant, Key, Line, Out, Printable, Reference
@@ -40,10 +40,17 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class Participant(In):
-    """Somebody on the customer's side who took part."""
+    """Somebody on the customer's side who took part: a contact by `contact_id`, anybody else by `name`."""
 
-    name: Line
-    role: Line | None = None
+    contact_id: UUID | None = Field(default=None, description="of a contact of this customer, whose name is shown")
+    name: Line | None = Field(default=None, description="of who is no contact")
+    role: Line | None = Field(default=None, description="null for that of the contact")
+
+    @model_validator(mode="after")
+    def _is_somebody(self) -> "Participant":
+        if self.name is None and self.contact_id is None:
+            raise ValueError("give a name, or say by contact_id which contact it is")
+        return self
 
 
 class NextStep(In):
@@ -138,9 +145,13 @@ class InteractionBatchIn(In):
 
 
 class ParticipantOut(Out):
-    """Somebody on the customer's side who took part."""
+    """Somebody on the customer's side who took part.
 
-    name: str
+    A contact is shown by the name it goes by where you may see that, else by the one it had then, if that was kept.
+    """
+
+    contact_id: UUID | None = None
+    name: str | None
     role: str | None
 
 

@@ -16,6 +16,7 @@ from app.customers.occurring import TOO_LATE, is_too_late
 from app.customers.queries import held
 from app.identity.actor import Actor
 from app.identity.scopes import scope_params
+from app.interactions import participants
 from app.interactions.events import InteractionCorrected, InteractionRecorded
 from app.interactions.models import PERSONAL, interaction, interaction_version
 from app.interactions.queries import known_staff, shown
@@ -35,6 +36,7 @@ async def record(session: WriteSession, actor: Actor, customer_id: UUID, body: I
     values = columns_of(body.model_dump())
     await _check(session, values)
     await _hold(session, actor, customer_id)
+    values["contacts"] = await participants.checked(session, actor, customer_id, values["contacts"])
     try:
         row = await session.first(
             insert(interaction)
@@ -47,7 +49,7 @@ async def record(session: WriteSession, actor: Actor, customer_id: UUID, body: I
     after = {"customer_id": customer_id, **values}
     audit.record(session, actor, "interaction.recorded", "interaction", row["id"], after=after, personal=PERSONAL)
     await publish(session, InteractionRecorded(customer_id, row["id"], body.kind, body.outcome, body.occurred_at))
-    return shown(row)
+    return await _answer(session, actor, row)
 
 
 async def correct(
@@ -64,14 +66,18 @@ async def correct(
     Raises `NotFound` out of the actor's reach, `PreconditionFailed` when `expected` is no longer the version.
     """
     await _hold(session, actor, customer_id)
-    before = await _locked(session, customer_id, interaction_id)
+    before = {**await _locked(session, customer_id, interaction_id)}
+    before["contacts"] = [{"contact_id": None, **each} for each in before["contacts"]]
     check_version(before["version"], expected)
     named = body.model_fields_set - {"reason"}
     values = columns_of({name: value for name, value in body.model_dump().items() if name in named})
     await _check(session, values)
+    if "contacts" in values:
+        given = values["contacts"]
+        values["contacts"] = await participants.checked(session, actor, customer_id, given, before["contacts"])
     was, becomes = audit.changed(before, values)
     if not becomes:
-        return shown(before)
+        return await _answer(session, actor, before)
     row = await _next_version(session, before, becomes, body.reason)
     audit.record(
         session,
@@ -84,11 +90,17 @@ async def correct(
         personal=PERSONAL,
     )
     await publish(session, InteractionCorrected(customer_id, interaction_id, row["version"], sorted(becomes)))
-    return shown(row)
+    return await _answer(session, actor, row)
+
+
+async def _answer(session: WriteSession, actor: Actor, row: Mapping[str, Any]) -> dict[str, Any]:
+    answer = shown(row)
+    await participants.named(session, actor, [answer])
+    return answer
 
 
 async def _next_version(
-    session: WriteSession, before: Record, becomes: Mapping[str, Any], reason: str | None
+    session: WriteSession, before: Mapping[str, Any], becomes: Mapping[str, Any], reason: str | None
 ) -> Record:
     i = interaction.c
     this = (i.customer_id == before["customer_id"], i.id == before["id"])

@@ -45,7 +45,7 @@ async def test_rows_are_recorded_as_interactions_are(admin: httpx.AsyncClient, d
         "minutes": "Two\nlines",
         "matter": "service",
         "staff_ids": [me],
-        "contacts": [{"name": "Somebody", "role": None}],
+        "contacts": [{"contact_id": None, "name": "Somebody", "role": None}],
         "next_step": {"what": "Call", "due_on": "2020-07-01"},
         "attachments": [{"file_name": "a.txt", "media_type": None, "size": 1, "location": None}],
     }

@@ -26,7 +26,7 @@ CALL: dict[str, Any] = {
     "subject": "Spring teas",
     "minutes": "Asked for samples.\nWill decide in July.",
     "matter": "product",
-    "contacts": [{"name": "Purchasing desk", "role": "buyer"}],
+    "contacts": [{"contact_id": None, "name": "Purchasing desk", "role": "buyer"}],
     "next_step": {"what": "Send the samples", "due_on": "2020-07-03"},
     "attachments": [
         {"file_name": "list.pdf", "media_type": "application/pdf", "size": 48213, "location": "files/price-list"}
@@ -96,7 +96,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"minutes": "a\u0000b"}, "/body/minutes"),
     ({"matter": "weather"}, "/body/matter"),
     ({"staff_ids": [str(uuid4())]}, "/body/staff_ids/0"),
-    ({"contacts": [{"role": "buyer"}]}, "/body/contacts/0/name"),
+    ({"contacts": [{"role": "buyer"}]}, "/body/contacts/0"),
     ({"contacts": [{"name": "x"}] * 51}, "/body/contacts"),
     ({"next_step": {"due_on": "2020-07-03"}}, "/body/next_step/what"),
     ({"next_step": {"what": "Call", "due_on": "soon"}}, "/body/next_step/due_on"),
