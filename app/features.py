@@ -60,8 +60,10 @@ from app.feedback import repointing as feedback_repointing
 from app.feedback import scores
 from app.governance import api as governance_api
 from app.governance import checks as governance_checks
+from app.governance import events as governance_events
 from app.governance import handing_over, retention
 from app.governance import handlers as governance_handlers
+from app.governance import models as governance_models
 from app.governance import repointing as governance_repointing
 from app.identity import api as identity_api
 from app.identity import handlers as identity_handlers
@@ -243,6 +245,10 @@ FEATURES = [
     Feature(
         "governance",
         governance_api.routers,
+        events=governance_events,
+        handlers=governance_handlers.HANDLERS,
+        customer_tables=governance_models.KEPT_OF_A_CUSTOMER,
+        retained=governance_handlers.RETAINED,
         jobs=governance_handlers.JOBS,
         schedules=governance_handlers.SCHEDULES,
         merging=governance_repointing.PLACES,

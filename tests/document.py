@@ -100,6 +100,7 @@ async def made(service: Service, name: str) -> str:
     if name == "user_id":
         return str((await service.user({"users:read": "own"}))[0])
     own = {"delegation_id": delegation, "duplicate_id": duplicate, "transfer_id": transfer, "job_id": dead_job}
+    own["data_request_id"] = data_request
     if name in own:
         return await own[name](service)
     if name == "membership_id":
@@ -189,6 +190,10 @@ async def _made_ready(service: Service, operation: Operation, names: Mapping[str
         return {"invitation_id": str(invited["id"])}
     if "invitation_id" in operation.path_names:
         return {"invitation_id": str((await invitation(service, names["survey_id"]))["id"])}
+    if operation.name == "fetch_data_request_file":
+        path = f"/v1/data-requests/{names['data_request_id']}/complete"
+        answer = await service.send("POST", path, token=service.tokens["admin"])
+        assert answer.status == 200, answer.body
     if operation.name == "cancel_job":
         return {"job_id": await waiting_job(service)}
     if operation.name == "hide_scheme_from_customers":
@@ -401,6 +406,14 @@ async def delivery(service: Service, webhook_id: str) -> str:
     """A new delivery to the webhook."""
     answer = await service.send("POST", f"/v1/webhooks/{webhook_id}/test", token=service.tokens["admin"])
     assert answer.status == 202, answer.body
+    return str(answer.json()["id"])
+
+
+async def data_request(service: Service) -> str:
+    """A new customer's request to be handed its data."""
+    options = OPERATIONS["record_data_request"].options(customer_id=await made(service, "customer_id"))
+    answer = await service.send("POST", "/v1/data-requests", token=service.tokens["admin"], **options)
+    assert answer.status == 201, answer.body
     return str(answer.json()["id"])
 
 

@@ -163,6 +163,7 @@ async def gather(world: World) -> Gathered:
             ("POST", f"{path}/interactions", {**at, "kind": "call"}),
             ("POST", f"{path}/feedback", {**at, **score}),
             ("PUT", f"{path}/tags/seen", None),
+            ("POST", "/v1/data-requests", {"customer_id": each, "kind": "export"}),
             ("PUT", f"/v1/segments/{key}/members/{each}", None),
             ("PUT", f"{path}/classes/lifecycle/override", override),
             ("POST", f"/v1/surveys/{survey_id}/invitations", {"customer_ids": [each], "channel": "email"}),

@@ -1,23 +1,29 @@
 """Routes of the audit trail, and of what a person may ask for: to be handed all data, to be forgotten."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Request, Response
 
-from app.core.bounds import FileFormat, Instant, Key, Reference
+from app.core.bounds import Day, FileFormat, Instant, Key, Reference
 from app.core.http.etag import IfMatch, expected_version
 from app.core.http.etag import tag as etag
 from app.core.http.files import CsvResponse, ZipResponse, csv_file, ndjson_file, zip_file
 from app.core.http.paging import Paging
 from app.core.http.routes import REQUEST_ID, ReadSession, WriteSession, router
 from app.customers.service import ERASE
-from app.governance import erasure, handing_over, retention, trail
+from app.governance import erasure, handing_over, requests, retention, trail
 from app.governance.schemas import (
     Action,
     AuditPage,
+    DataRequestIn,
+    DataRequestOut,
+    DataRequestPage,
     ErasureOut,
     ErasurePage,
+    RejectionIn,
+    RequestKind,
+    RequestStatus,
     RetentionIn,
     RetentionList,
     RetentionOut,
@@ -33,6 +39,9 @@ CanHandOver = Annotated[Actor, Depends(Requires(handing_over.HAND_OVER))]
 CanErase = Annotated[Actor, Depends(Requires(ERASE))]
 CanReadRetention = Annotated[Actor, Depends(Requires(retention.READ))]
 CanWriteRetention = Annotated[Actor, Depends(Requires(retention.WRITE))]
+CanReadRequests = Annotated[Actor, Depends(Requires(requests.READ))]
+CanWriteRequests = Annotated[Actor, Depends(Requires(requests.WRITE))]
+RequestId = Annotated[UUID, Path(description="data request id")]
 Kind = Annotated[Key, Path(description="a kind of data, such as notes")]
 CustomerId = Annotated[UUID, Path(description="customer id")]
 
@@ -96,6 +105,93 @@ async def erase_customer(actor: CanErase, session: WriteSession, customer_id: Cu
 async def list_erasures(actor: CanErase, session: ReadSession, page: Paging) -> object:
     """Who was erased and when, by id; the latest first."""
     return await erasure.page_of(session, actor, page)
+
+
+@routes.post("/data-requests", status_code=201, response_model=DataRequestOut)
+async def record_data_request(
+    actor: CanWriteRequests, session: WriteSession, body: DataRequestIn, response: Response
+) -> object:
+    """Write down that a person asked for its data, or to be forgotten; it is due a month later unless you say when."""
+    received = await requests.receive(session, actor, body)
+    response.headers["location"] = f"/v1/data-requests/{received['id']}"
+    return _tagged(response, received)
+
+
+@routes.get("/data-requests", response_model=DataRequestPage)
+async def list_data_requests(
+    actor: CanReadRequests,
+    session: ReadSession,
+    page: Paging,
+    kind: Annotated[RequestKind | None, Query(description="export or erasure")] = None,
+    status: Annotated[RequestStatus | None, Query(description="such as received, which are open")] = None,
+    due_before: Annotated[Day | None, Query(description="due before this day")] = None,
+    customer: Annotated[UUID | None, Query(description="customer id")] = None,
+) -> object:
+    """What people asked for, the latest first; also of those who were erased, for who sees everybody."""
+    filters = {"kind": kind, "status": status, "due_before": due_before, "customer_id": customer}
+    return await requests.page_of(session, actor, page, filters)
+
+
+@routes.get("/data-requests/{data_request_id}", response_model=DataRequestOut)
+async def read_data_request(
+    actor: CanReadRequests, session: ReadSession, data_request_id: RequestId, response: Response
+) -> object:
+    """What a person asked for, and what became of it."""
+    return _tagged(response, await requests.one(session, actor, data_request_id))
+
+
+@routes.post("/data-requests/{data_request_id}/complete", response_model=DataRequestOut)
+async def complete_data_request(
+    actor: CanWriteRequests,
+    session: WriteSession,
+    data_request_id: RequestId,
+    response: Response,
+    if_match: IfMatch = None,
+) -> object:
+    """Give what was asked for: open the archive to be fetched, or erase the person, which needs the right to do so."""
+    expected = expected_version(if_match)
+    return _tagged(response, await requests.complete(session, actor, data_request_id, expected=expected))
+
+
+@routes.post("/data-requests/{data_request_id}/reject", response_model=DataRequestOut)
+async def reject_data_request(
+    actor: CanWriteRequests,
+    session: WriteSession,
+    data_request_id: RequestId,
+    body: RejectionIn,
+    response: Response,
+    if_match: IfMatch = None,
+) -> object:
+    """Refuse it, with the reason that the person is told; needs the right to do what was asked for."""
+    expected = expected_version(if_match)
+    return _tagged(response, await requests.reject(session, actor, data_request_id, body.reason, expected=expected))
+
+
+@routes.post("/data-requests/{data_request_id}/cancel", response_model=DataRequestOut)
+async def cancel_data_request(
+    actor: CanWriteRequests,
+    session: WriteSession,
+    data_request_id: RequestId,
+    response: Response,
+    if_match: IfMatch = None,
+) -> object:
+    """The person took it back."""
+    expected = expected_version(if_match)
+    return _tagged(response, await requests.cancel(session, actor, data_request_id, expected=expected))
+
+
+@routes.get("/data-requests/{data_request_id}/file", response_model=str, response_class=ZipResponse)
+async def fetch_data_request_file(
+    actor: CanHandOver, session: ReadSession, request: Request, data_request_id: RequestId
+) -> ZipResponse:
+    """The archive of a completed export, as of now; that you took it is audited. 410 when it has expired."""
+    whose, content = await requests.file_of(session, actor, data_request_id, request.scope.get(REQUEST_ID))
+    return zip_file(f"customer-{whose}", content)
+
+
+def _tagged(response: Response, found: dict[str, Any]) -> dict[str, Any]:
+    etag(response, found["version"])
+    return found
 
 
 @routes.get("/retention", response_model=RetentionList)

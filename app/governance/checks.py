@@ -1,4 +1,4 @@
-"""What must hold of the audit trail: nothing under a seal was changed, deleted, slipped in or put in another order."""
+"""What must hold of the audit trail, nothing of which under a seal was changed or moved, and of data requests."""
 
 from typing import Any
 
@@ -6,9 +6,11 @@ from sqlalchemy import BigInteger, ColumnElement, any_, cast, extract, func, lit
 from sqlalchemy import Uuid as UuidType
 
 from app.core.audit import audit_event
-from app.core.checks import Check
+from app.core.checks import Check, announced
 from app.governance import hashes
+from app.governance.events import DataRequestDecided, DataRequestReceived
 from app.governance.models import audit_seal
+from app.governance.requests import DECIDED, RECEIVED
 from app.governance.sealing import MARGIN
 
 _s, _e = audit_seal.c, audit_event.c
@@ -35,6 +37,8 @@ def _oldest_id(instant: Any) -> ColumnElement[Any]:
 _settled = select(func.max(_s.settled) - literal_column(f"interval '{MARGIN.total_seconds():.0f} s'")).scalar_subquery()
 
 CHECKS = [
+    announced(RECEIVED, DataRequestReceived.name, "data_request_id", "data request received"),
+    announced(DECIDED, DataRequestDecided.name, "data_request_id", "data request decided"),
     Check(
         "what was audited and sealed is as it was",
         examined=_seals,

@@ -1,8 +1,10 @@
 """What is personal stands where it belongs and nowhere else, whatever is sent where; once erased, nowhere at all."""
 
+import io
 import json
 import logging as standard
 import re
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -177,8 +179,20 @@ async def lived_and_forgotten(
     shown = await masked.get(path)
     assert not [each for each in ("3912345678", EMAIL, REF) if each in shown.text]
 
-    erased = await admin.post(f"{path}/erasure")
+    about = {"customer_id": customer, "note": f"{NAME} asked from {PHONE}"}
+    handed_out = (await admin.post("/v1/data-requests", json={**about, "kind": "export"})).json()
+    file = f"/v1/data-requests/{handed_out['id']}"
+    assert (await admin.post(f"{file}/complete")).status_code == 200
+    assert zipfile.is_zipfile(io.BytesIO((await admin.get(f"{file}/file")).content))
+    refused_one = (await admin.post("/v1/data-requests", json={**about, "kind": "erasure"})).json()
+    why = {"reason": f"{NAME} owes us money"}
+    assert (await admin.post(f"/v1/data-requests/{refused_one['id']}/reject", json=why)).status_code == 200
+    to_forget = (await admin.post("/v1/data-requests", json={**about, "kind": "erasure"})).json()
+    assert await holding(database, "data_request")
+    assert await holding(database, *NEVER_OF_ANYBODY) == {}
+    erased = await admin.post(f"/v1/data-requests/{to_forget['id']}/complete")
     assert erased.status_code == 200, erased.text
+    assert (await admin.get(f"{file}/file")).status_code == 410
     assert await holding(database, "export_piece", "import_chunk", "idempotency_key", "%_import_row") == {}
     await run_jobs()
     await others_have_ended(database)

@@ -48,6 +48,7 @@ PLAIN = {
     "customer_merge_row": "place",
     "customer_metrics": "categories decided",
     "customer_note": "created_by updated_by",
+    "data_request": "kind status recorded_by decided_by",
     "erasure": "erased_by",
     "export": "format actor requested_by status error",
     "transfer": "actor requested_by status error",

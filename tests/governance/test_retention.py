@@ -45,6 +45,7 @@ async def test_every_kind_says_how_long_it_is_kept_and_what_that_deletes(admin: 
         "events": None,
         "notes": None,
         "interactions": None,
+        "data_requests": None,
         "webhook_deliveries": 30,
     }
     assert all(each["due"] == 0 for each in items.values())
