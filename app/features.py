@@ -82,6 +82,10 @@ from app.interactions import importing as interactions_importing
 from app.interactions import models as interactions_models
 from app.interactions import queries as interactions_queries
 from app.interactions import repointing as interactions_repointing
+from app.mail import events as mail_events
+from app.mail import handlers as mail_handlers
+from app.mail import post
+from app.mail.post import Writer
 from app.operations import api as operations_api
 from app.operations import queue
 from app.purchases import api as purchases_api
@@ -99,6 +103,7 @@ from app.self_service import api as self_service_api
 from app.self_service import checks as self_service_checks
 from app.self_service import events as self_service_events
 from app.self_service import handlers as self_service_handlers
+from app.self_service import letters as self_service_letters
 from app.self_service import models as self_service_models
 from app.self_service import repointing as self_service_repointing
 from app.webhooks import api as webhooks_api
@@ -120,6 +125,8 @@ class Feature:
     jobs: Mapping[str, Handler] = field(default_factory=dict)
     schedules: list[Schedule] = field(default_factory=list)
     dead_letters: Mapping[str, DeadLetter] = field(default_factory=dict)
+    lanes: Mapping[str, int] = field(default_factory=dict)
+    letters: Mapping[str, Writer] = field(default_factory=dict)
     customer_fields: dict[str, ColumnElement[Any]] = field(default_factory=dict)
     channels: Mapping[str, Select[Any]] = field(default_factory=dict)
     timeline: Mapping[str, TimelinePart] = field(default_factory=dict)
@@ -141,6 +148,13 @@ FEATURES = [
         schedules=[*idempotency.SCHEDULES, *jobs.SCHEDULES],
         retained=outbox.RETAINED,
         checks=core_checks.CHECKS,
+    ),
+    Feature(
+        "mail",
+        events=mail_events,
+        jobs=mail_handlers.JOBS,
+        dead_letters=mail_handlers.DEAD_LETTERS,
+        lanes=mail_handlers.LANES,
     ),
     Feature("identity", identity_api.routers, jobs=identity_handlers.JOBS, schedules=identity_handlers.SCHEDULES),
     Feature(
@@ -260,6 +274,7 @@ FEATURES = [
         self_service_api.routers,
         events=self_service_events,
         handlers=self_service_handlers.HANDLERS,
+        letters=self_service_letters.LETTERS,
         customer_tables=self_service_models.KEPT_OF_A_CUSTOMER,
         merging=self_service_repointing.PLACES,
         checks=self_service_checks.CHECKS,
@@ -270,6 +285,7 @@ JOBS: dict[str, Handler] = {name: handler for feature in FEATURES for name, hand
 DEAD_LETTERS: dict[str, DeadLetter] = {
     name: told for feature in FEATURES for name, told in feature.dead_letters.items()
 }
+LANES: dict[str, int] = {name: limit for feature in FEATURES for name, limit in feature.lanes.items()}
 PLACES: list[Place] = [place for feature in FEATURES for place in feature.merging]
 CHECKS: list[Check] = [
     *(check for feature in FEATURES for check in feature.checks),
@@ -294,6 +310,7 @@ def install() -> None:
         retention.add(feature.retained)
         portraits.add_channels(feature.channels)
         timeline.add(feature.timeline)
+        post.add(feature.letters)
         scores.add_memberships(feature.score_groups)
         problems.succeed(feature.successors)
         for kind in feature.import_kinds:

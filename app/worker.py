@@ -31,6 +31,7 @@ async def background_worker(url: str, settings: Settings, *, enabled: bool = Tru
         features.SCHEDULES,
         concurrency=settings.job_concurrency,
         dead_letters=features.DEAD_LETTERS,
+        lanes=features.LANES,
     )
     task = asyncio.create_task(worker.run())
     try:

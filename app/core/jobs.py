@@ -11,9 +11,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from pgqueuer import AsyncpgDriver, AsyncpgPoolDriver, PgQueuer, Queries
@@ -43,7 +43,7 @@ from sqlalchemy import (
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.core import telemetry
+from app.core import clock, telemetry
 from app.core.db import Database, WriteSession, metadata
 
 MAX_STARTS = 5
@@ -78,12 +78,14 @@ _RECOVERY_LOCK = 0x7ECA77
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """What a handler gets: the worker's database and the job's own data."""
+    """What a handler gets: the worker's database and the job's own data. `id` stays over all attempts."""
 
     database: Database
     payload: dict[str, Any]
     correlation_id: str | None
     stopping: asyncio.Event
+    id: UUID = field(default_factory=uuid4)
+    queued_at: datetime = field(default_factory=clock.now)
 
 
 Handler = Callable[[JobContext], Awaitable[None]]
@@ -104,6 +106,17 @@ class Schedule:
 
 class Interrupted(Exception):
     """Raised by a handler that left off at a checkpoint because the worker is stopping."""
+
+
+class Postponed(Exception):
+    """Raised by a handler that waits for somebody else: it is tried again after the delay, and no start is counted.
+
+    How often that may be is the handler's to say: by `JobContext.queued_at` it knows since when it waits.
+    """
+
+    def __init__(self, delay: timedelta) -> None:
+        super().__init__()
+        self.delay = delay
 
 
 class Hopeless(Exception):
@@ -192,10 +205,12 @@ class Worker:
         *,
         concurrency: int,
         dead_letters: Mapping[str, DeadLetter] | None = None,
+        lanes: Mapping[str, int] | None = None,
     ) -> None:
         self._database = database
         self._handlers = handlers
         self._dead_letters = dead_letters or {}
+        self._lanes = lanes or {}
         self._schedules = schedules
         self._concurrency = concurrency
         self._stopping = asyncio.Event()
@@ -267,7 +282,8 @@ class Worker:
         )
 
     def _register(self, carrier: PgQueuer, name: str, handler: Handler) -> None:
-        @carrier.entrypoint(name, concurrency_limit=self._concurrency)
+        # In all workers together: what waits for somebody else's server leaves the others room.
+        @carrier.entrypoint(name, concurrency_limit=min(self._lanes.get(name, self._concurrency), self._concurrency))
         async def carried(item: CarriedJob) -> None:
             assert item.payload is not None
             await self._run(UUID(bytes=bytes(item.payload)), handler)
@@ -294,7 +310,8 @@ class Worker:
             return
         name, clock = started["name"], time.perf_counter()
         outcome = "done"
-        context = JobContext(self._database, started["payload"], started["correlation_id"], self._stopping)
+        payload, cause, queued_at = started["payload"], started["correlation_id"], started["created_at"]
+        context = JobContext(self._database, payload, cause, self._stopping, job_id, queued_at)
         try:
             await handler(context)
             await self._end(job_id, "done", None)
@@ -302,6 +319,10 @@ class Worker:
             outcome = "interrupted"
             await self._end(job_id, "queued", None)
             raise RetryRequested(timedelta(0), "the worker stopped") from None
+        except Postponed as wait:
+            outcome = "postponed"
+            await self._end(job_id, "queued", None)
+            raise RetryRequested(wait.delay, "it waits for somebody else") from None
         except Hopeless as error:
             outcome = "dead"
             await self._bury(job_id, started, str(error))
@@ -323,7 +344,7 @@ class Worker:
                 update(job)
                 .where(job.c.id == job_id, job.c.status.notin_(FINISHED))
                 .values(starts=job.c.starts + 1, status="running", started_at=func.now())
-                .returning(job.c.name, job.c.payload, job.c.correlation_id, job.c.starts)
+                .returning(job.c.name, job.c.payload, job.c.correlation_id, job.c.starts, job.c.created_at)
             )
             if row is not None and row["starts"] > MAX_STARTS:
                 await self._declare_dead(session, job_id, row, f"its worker died {MAX_STARTS} times")
@@ -348,7 +369,7 @@ class Worker:
 def _ended(job_id: UUID, status: str, error: str | None) -> Any:
     """An end that is written stays: a worker that was frozen while another took its job over changes it no more."""
     finished = func.now() if status in FINISHED else None
-    # An interruption is not the job's fault: it does not count as a start.
+    # An interruption or a wait is not the job's fault: it does not count as a start.
     starts = job.c.starts - 1 if status == "queued" and error is None else job.c.starts
     ended = {"status": status, "error": error, "finished_at": finished, "starts": starts}
     return update(job).where(job.c.id == job_id, job.c.status.notin_(FINISHED)).values(ended)

@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+from app.core import mail_server
+
+LOOPBACK = mail_server.LOOPBACK
 Signature = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
@@ -70,6 +72,14 @@ class Settings(BaseSettings):
     self_service_per_minute: Annotated[
         int, Field(ge=1, le=1000, description="feedback, consents and exports by one customer; by one address 5 times")
     ] = 10
+    smtp_url: SecretStr | None = Field(
+        default=None, description="server that sends e-mail, as smtp://user:password@host:587; none sends none"
+    )
+    smtp_timeout: Annotated[float, Field(gt=0, le=60, description="seconds the server has to take one e-mail")] = 10
+    mail_from: str | None = Field(default=None, description="who e-mail is from, as Acme <service@acme.example>")
+    invitation_url: Annotated[str, Field(pattern=r"^https?://[^/?#\s]+(/[^?#\s]*)?$")] | None = Field(
+        default=None, description="your page on which customers set a password; #invitation=... is added to it"
+    )
     phone_region: Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="reads national phone numbers")] = "CN"
     classify_inline: bool = Field(
         default=True, description="off: facts are recorded at once, and classes follow within minutes"
@@ -103,6 +113,16 @@ class Settings(BaseSettings):
             raise ValueError("the issuer is a URL that begins with https://")
         if not self.oidc_audience or not self.oidc_roles:
             raise ValueError('an issuer needs an audience and roles, such as {"crm-sales": "sales"}')
+        return self
+
+    @model_validator(mode="after")
+    def _whole_mail(self) -> Self:
+        if self.smtp_url is not None:
+            mail_server.of(self.smtp_url.get_secret_value())
+            if self.mail_from is None:
+                raise ValueError("a server for e-mail needs STRATA_MAIL_FROM, too")
+        if self.mail_from is not None:
+            mail_server.sender(self.mail_from)
         return self
 
     @field_validator("secret_key")

@@ -22,6 +22,7 @@ jobs = Histogram(
     registry=registry,
     buckets=(0.01, 0.1, 1, 10, 60, 600, 3600),
 )
+mails = Counter("strata_mails_total", "E-mails, by what came of an attempt", ["letter", "outcome"], registry=registry)
 events = Counter("strata_events_total", "Events announced", ["name"], registry=registry)
 
 

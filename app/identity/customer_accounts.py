@@ -17,7 +17,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, func, select, update
 
-from app.core import audit, clock, invalidation
+from app.core import audit, clock, invalidation, lockbox
 from app.core.db import Database, ReadSession, Record, WriteSession
 from app.core.errors import Conflict, Problem
 from app.identity import passwords, queries, sessions, users
@@ -106,6 +106,12 @@ async def invitation(session: ReadSession, secret: str, user_id: UUID, expires_a
     stored = await session.scalar(select(_u.password_hash).where(_u.id == user_id))
     claims = _CLAIMS.pack(user_id.bytes, int(expires_at.timestamp()))
     return base64.urlsafe_b64encode(_seal(secret, claims, stored) + claims).decode().rstrip("=")
+
+
+async def moment(session: ReadSession, user_id: UUID) -> str | None:
+    """By which it is known whether a password was set since, which uses up invitations; None where nobody gets in."""
+    stored = await session.scalar(select(_u.password_hash).where(_u.id == user_id, _u.active, _u.for_customer))
+    return None if stored is None else lockbox.mark(stored, purpose="invitation")
 
 
 async def accept(database: Database, secret: str, token: str, password: str, *, correlation_id: str | None) -> None:

@@ -11,11 +11,14 @@ from app.core.db import ReadSession, WriteSession
 from app.core.errors import Conflict, Invalid, NotFound
 from app.customers import service as customers
 from app.customers.document import check_visible
+from app.customers.models import customer
 from app.identity import customer_accounts
 from app.identity.actor import Actor
+from app.mail import post
+from app.self_service import letters
 from app.self_service.models import customer_account
 from app.self_service.oneself import stands
-from app.self_service.schemas import AccountIn
+from app.self_service.schemas import AccountIn, AccountInvitationIn
 
 READ = "customer_accounts:read"
 WRITE = "customer_accounts:write"
@@ -46,7 +49,7 @@ async def open_(
 ) -> dict[str, Any]:
     """Open an account for the customer, with an invitation to it; or make a user who is there the customer's.
 
-    Raises `NotFound`, `HasAccount`, `OfAnother`, and what `customer_accounts` raises.
+    Raises `NotFound`, `HasAccount`, `OfAnother`, `Invalid` for what cannot be sent, and as `customer_accounts` does.
     """
     record = await customers.locked(session, actor, customer_id, WRITE)
     if await session.first(select(_a.user_id).where(_a.customer_id == customer_id)) is not None:
@@ -64,16 +67,18 @@ async def open_(
     assert row is not None
     audit.record(session, actor, "customer.account_opened", "customer", customer_id, after={"user_id": user_id})
     shown = await _shown(session, dict(row))
-    return shown | ({} if body.user_id else await _invitation(session, user_id, body.days, secret=secret))
+    return shown | ({} if body.user_id else await _invited(session, customer_id, user_id, body, secret=secret))
 
 
-async def invite(session: WriteSession, actor: Actor, customer_id: UUID, days: int, *, secret: str) -> dict[str, Any]:
-    """Another invitation to the account, for who lost the first or forgot the password. Raises `NotFound`."""
+async def invite(
+    session: WriteSession, actor: Actor, customer_id: UUID, body: AccountInvitationIn, *, secret: str
+) -> dict[str, Any]:
+    """Another invitation to the account, for who lost one or forgot the password. Raises `NotFound`, `Invalid`."""
     found = await read(session, actor, customer_id, WRITE)
     if not found["active"]:
         raise Invalid.at("/path/customer_id", "The account is deactivated; nobody can be invited to it")
-    audit.record(session, actor, "customer.account_invited", "customer", customer_id, after={"days": days})
-    return found | await _invitation(session, found["user_id"], days, secret=secret)
+    audit.record(session, actor, "customer.account_invited", "customer", customer_id, after=body.model_dump())
+    return found | await _invited(session, customer_id, found["user_id"], body, secret=secret)
 
 
 async def remove(session: WriteSession, actor: Actor, customer_id: UUID) -> None:
@@ -103,7 +108,18 @@ async def _shown(session: ReadSession, row: dict[str, Any]) -> dict[str, Any]:
     return row | {"username": user["username"], "active": user["active"], "invitation": None, "expires_at": None}
 
 
-async def _invitation(session: ReadSession, user_id: UUID, days: int, *, secret: str) -> dict[str, Any]:
-    expires_at = clock.now().replace(microsecond=0) + timedelta(days=days)
-    token = await customer_accounts.invitation(session, secret, user_id, expires_at)
-    return {"invitation": token, "expires_at": expires_at}
+async def _invited(
+    session: WriteSession, customer_id: UUID, user_id: UUID, body: AccountIn | AccountInvitationIn, *, secret: str
+) -> dict[str, Any]:
+    """The invitation, for whoever passes it on; or until when the one works that is sent to the customer."""
+    expires_at = clock.now().replace(microsecond=0) + timedelta(days=body.days)
+    if body.send is None:
+        token = await customer_accounts.invitation(session, secret, user_id, expires_at)
+        return {"invitation": token, "expires_at": expires_at}
+    post.demand()
+    if await session.scalar(select(customer.c.email).where(customer.c.id == customer_id)) is None:
+        raise Invalid.at("/body/send", "No e-mail address of this customer is known: record one first")
+    moment = await customer_accounts.moment(session, user_id)
+    assert moment is not None, "an account that was opened or is active can be entered"
+    await post.queue(session, letters.INVITATION, user_id=user_id, expires_at=expires_at, moment=moment)
+    return {"invitation": None, "expires_at": expires_at}

@@ -1,7 +1,7 @@
 """Another e-mail address or phone number: it waits until a code that was sent there comes back.
 
-The code is computed and not kept. Who sends it hears `customer.change_requested` and asks for it, so that it is in no
-event, job or log.
+The code is computed and not kept. Where the service sends e-mail, it sends those of e-mail addresses itself. Who sends
+the others hears `customer.change_requested` and asks for them, so that they are in no event, job or log.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from app.customers.models import customer, customer_identity
 from app.customers.schemas import IdentityIn
 from app.identity.actor import Actor
 from app.identity.tokens import derived_key
+from app.mail import post
 from app.self_service import oneself
 from app.self_service.events import ProfileChangeRequested
 from app.self_service.models import profile_change
@@ -30,6 +31,8 @@ from app.self_service.oneself import Oneself
 DELIVER = "profile_changes:deliver"
 LASTS = timedelta(minutes=30)
 TRIES = 5
+CODE = "profile_change_code"
+"""The letter with the code."""
 DIGITS = 8
 _p = profile_change.c
 _i = customer_identity.c
@@ -56,6 +59,8 @@ async def request(session: WriteSession, me: Oneself, field: str, value: str) ->
     after = {"field": field, "expires_at": expires_at}
     audit.record(session, me.account, ProfileChangeRequested.name, "customer", me.customer_id, after=after)
     await publish(session, ProfileChangeRequested(me.customer_id, change_id, field, expires_at))
+    if field == "email" and post.is_on():
+        await post.queue(session, CODE, customer_id=me.customer_id, change_id=change_id)
 
 
 async def waiting(session: ReadSession, customer_id: UUID) -> list[dict[str, Any]]:
@@ -95,18 +100,26 @@ async def to_deliver(
 ) -> dict[str, Any]:
     """The code, and where to send it, for whoever sends messages. That it was read is audited. Raises `NotFound`."""
     await check_visible(session, actor, customer_id, DELIVER)
+    found = await open_change(session, customer_id, change_id, secret=secret)
+    if found is None:
+        raise NotFound("No such change waits for a code")
+    what = {"field": found["field"], "change_id": change_id}
+    await audit.record_reading(
+        session, actor, "customer.change_code_read", "customer", customer_id, what=what, request_id=request_id
+    )
+    return found
+
+
+async def open_change(
+    session: ReadSession, customer_id: UUID, change_id: UUID, *, secret: str
+) -> dict[str, Any] | None:
+    """The change that waits, with its `code` and the customer's `language`; None when it waits no more."""
     row = await session.first(
         select(profile_change, customer.c.language)
         .join(customer, customer.c.id == _p.customer_id)
         .where(_p.customer_id == customer_id, _p.id == change_id, _open())
     )
-    if row is None:
-        raise NotFound("No such change waits for a code")
-    what = {"field": row["field"], "change_id": change_id}
-    await audit.record_reading(
-        session, actor, "customer.change_code_read", "customer", customer_id, what=what, request_id=request_id
-    )
-    return {**row, "code": code_of(secret, row)}
+    return None if row is None else {**row, "code": code_of(secret, row)}
 
 
 async def forget(session: WriteSession, customer_id: UUID) -> None:

@@ -10,7 +10,10 @@ from pydantic import Field
 
 @dataclass(frozen=True, slots=True)
 class ProfileChangeRequested:
-    """A customer wants another e-mail address or phone number (`field`); whoever sends messages fetches the code."""
+    """A customer wants another e-mail address or phone number (`field`); whoever sends messages fetches the code.
+
+    Where the service sends e-mail itself, it sends the code of another e-mail address.
+    """
 
     name: ClassVar[str] = "customer.change_requested"
     stored: ClassVar[bool] = True

@@ -16,6 +16,11 @@ from app.identity.schemas import Username
 
 Days = Annotated[int, Field(strict=True, ge=1, le=90, description="for which the invitation works")]
 
+Sent = Annotated[
+    Literal["email"] | None,
+    Field(description="has the invitation sent to the customer's e-mail address, instead of shown in the answer"),
+]
+
 
 class AccountIn(In):
     """An account of its own with an invitation to it, or, by `user_id`, one that somebody has already."""
@@ -25,11 +30,14 @@ class AccountIn(In):
     username: Username | None = Field(default=None, description="made up, if left out")
     user_id: UUID | None = Field(default=None, description="a user with the role customer, such as one of your issuer")
     days: Days = 14
+    send: Sent = None
 
     @model_validator(mode="after")
     def _one_or_the_other(self) -> "AccountIn":
         if self.username is not None and self.user_id is not None:
             raise ValueError("give a username for a new account, or the user_id of one that is there")
+        if self.send is not None and self.user_id is not None:
+            raise ValueError("who has an account already gets no invitation: leave send out")
         return self
 
 
@@ -39,6 +47,7 @@ class AccountInvitationIn(In):
     model_config = ConfigDict(json_schema_extra={"examples": [{"days": 14}]})
 
     days: Days = 14
+    send: Sent = None
 
 
 class AccountOut(Out):
@@ -55,7 +64,7 @@ class AccountOut(Out):
 class AccountInvited(AccountOut):
     """The only answer that shows the invitation; with it, `POST /v1/auth/invitations` sets the password, once."""
 
-    invitation: str | None = Field(description="null for a user who logs in already")
+    invitation: str | None = Field(description="null where it is sent by e-mail, and for a user who logs in already")
     expires_at: datetime | None
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from app.core import jobs
 from app.core.db import Database, WriteSession
-from app.core.jobs import MAX_STARTS, Hopeless, Interrupted, JobContext, Worker, enqueue
+from app.core.jobs import MAX_STARTS, Hopeless, Interrupted, JobContext, Postponed, Worker, enqueue
 
 Handler = Callable[[JobContext], Awaitable[None]]
 
@@ -89,6 +89,54 @@ async def test_the_next_attempt_waits(database: Database) -> None:
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
     assert await _state(database, job_id) == ("queued", 1, "ConnectionError")
+
+
+async def test_a_job_that_waits_for_somebody_else_waits_as_long_as_it_says_and_knows_since_when(
+    database: Database,
+) -> None:
+    seen: list[JobContext] = []
+
+    async def wait(context: JobContext) -> None:
+        seen.append(context)
+        if len(seen) <= 2 * MAX_STARTS:
+            raise Postponed(timedelta(hours=1))
+
+    job_id = await _put(database, "test.wait")
+    hour = text("SELECT execute_after - now() > '59 minutes' FROM pgqueuer WHERE status = 'queued'")
+    working = asyncio.create_task(Worker(database, {"test.wait": wait}, [], concurrency=2).drain())
+    while not await database.reading().scalar(hour):
+        assert not working.done()
+        await asyncio.sleep(0.01)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    assert await _state(database, job_id) == ("queued", 0, None)
+    await _drain(database, {"test.wait": wait})
+    assert await _state(database, job_id) == ("done", 1, None), "its waits were counted as failures"
+    created = await database.reading().scalar(text("SELECT created_at FROM job WHERE id = :id"), {"id": job_id})
+    assert {(each.id, each.queued_at) for each in seen} == {(job_id, created)}
+
+
+async def test_a_lane_is_as_wide_as_it_says_and_the_others_go_past_it(database: Database) -> None:
+    under_way, most, passed = 0, 0, asyncio.Event()
+
+    async def slow(context: JobContext) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.wait_for(passed.wait(), 10)
+        under_way -= 1
+
+    async def other(context: JobContext) -> None:
+        while under_way < 2:  # noqa: ASYNC110  the two begin on their own
+            await asyncio.sleep(0.01)
+        passed.set()
+
+    for _ in range(6):
+        await _put(database, "test.slow")
+    await _put(database, "test.other")
+    handlers: dict[str, Handler] = {"test.slow": slow, "test.other": other}
+    await Worker(database, handlers, [], concurrency=4, lanes={"test.slow": 2}).drain()
+    assert most == 2
 
 
 async def test_a_job_that_always_fails_is_dead_with_its_reason_and_others_run(database: Database) -> None:

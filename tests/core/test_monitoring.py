@@ -20,6 +20,7 @@ _METRICS = (
     telemetry.requests_refused,
     telemetry.jobs,
     telemetry.events,
+    telemetry.mails,
 )
 METRIC = re.compile(r"\bstrata_\w+")
 

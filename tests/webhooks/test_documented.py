@@ -17,6 +17,7 @@ from app.core import events
 from app.core.db import Database
 from app.core.http.docs import document
 from app.core.jobs import JobContext
+from app.mail import post
 from app.main import create_app
 from app.quality.reminders import remind
 from app.webhooks.events import WebhookTest
@@ -104,6 +105,9 @@ async def test_whatever_is_sent_is_as_it_is_documented(
     customer_id = (await create(admin))["id"]
     opened = (await admin.post(f"/v1/customers/{customer_id}/account", json={})).json()
     await done((await act_as(opened["username"])).patch("/v1/my/profile", json={"email": "mei@example.com"}))
+    async with database.transaction() as session:
+        about = {"letter": "profile_change_code", "about": {"customer_id": customer_id}}
+        await post.given_up(session, about, "the server refused it for good: 550")
     async with endpoint() as gone:
         gone.says = lambda _: answer(410)
         await make(admin, gone, "customer.created")

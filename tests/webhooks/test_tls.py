@@ -24,9 +24,13 @@ NAME = "hooks.example.com"
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
+    return certificate_of(NAME, tmp_path)
+
+
+def certificate_of(name: str, folder: Path) -> Path:
     """A certificate for the name, signed by itself, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -35,10 +39,10 @@ def certificate(tmp_path: Path) -> Path:
         .serial_number(1)
         .not_valid_before(clock.now() - timedelta(days=1))
         .not_valid_after(clock.now() + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    path = tmp_path / "certificate.pem"
+    path = folder / "certificate.pem"
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -46,7 +46,7 @@ async def open_customer_account(
     body: AccountIn,
     response: Response,
 ) -> object:
-    """Let the customer in: an account and an invitation to it. Sending the invitation is yours."""
+    """Let the customer in: an account, and an invitation to it: yours to send, or with `send` sent by e-mail."""
     response.headers["cache-control"] = "no-store"
     return await accounts.open_(session, actor, customer_id, body, secret=request.app.state.secret)
 
@@ -68,7 +68,7 @@ async def invite_to_customer_account(
 ) -> object:
     """Another invitation, for who lost the first one or the password. Setting a password uses up all of them."""
     response.headers["cache-control"] = "no-store"
-    return await accounts.invite(session, actor, customer_id, body.days, secret=request.app.state.secret)
+    return await accounts.invite(session, actor, customer_id, body, secret=request.app.state.secret)
 
 
 @routes.get("/customers/{customer_id}/profile-changes/{change_id}", response_model=ProfileChangeOut)
