@@ -40,6 +40,7 @@ ASKED = [
     "app/feedback/invitations.py:READ",
     "app/feedback/queries.py:READ",
     "app/feedback/scores.py:READ",
+    "app/governance/requests.py:permission",
     "app/interactions/queries.py:READ",
     "app/purchases/queries.py:'purchases:read'",
     "app/quality/queries.py:",
