@@ -103,6 +103,8 @@ async def test_whatever_is_sent_is_as_it_is_documented(
     await classified(admin, database, run_jobs, today)
     await recorded(admin, database, make_user, run_jobs)
     customer_id = (await create(admin))["id"]
+    asked = await done(admin.post("/v1/data-requests", json={"customer_id": customer_id, "kind": "export"}))
+    await done(admin.post(f"/v1/data-requests/{asked['id']}/complete"))
     opened = (await admin.post(f"/v1/customers/{customer_id}/account", json={})).json()
     await done((await act_as(opened["username"])).patch("/v1/my/profile", json={"email": "mei@example.com"}))
     async with database.transaction() as session:
