@@ -71,6 +71,14 @@ OF_ONE = [
     and OPERATIONS[name].method == "GET"
     and set(OPERATIONS[name].path_names) <= {"customer_id", "key"}
 ]
+_OF_CUSTOMER = "/v1/customers/{customer_id}/"
+UNIONS = {
+    whole: name
+    for whole in LISTS
+    for name, each in OPERATIONS.items()
+    if each.method == "GET" and each.path == OPERATIONS[whole].path.replace("/v1/", _OF_CUSTOMER)
+}
+"""Lists across customers, each with the list of one customer."""
 COLLECTIONS = [name for name in [*LISTS, *CUSTOMERS, *FILES] if name not in ELSEWHERE]
 PERMISSIONS = sorted({str(permission_of(name)) for name in [*COLLECTIONS, *OF_ONE]} - {"schemes:read"})
 
@@ -102,11 +110,16 @@ class Gathered:
         return found
 
     async def _pages(self, path: str, query: str, token: str, behalf: Mapping[str, str], customers: bool) -> set[str]:
-        found: set[str] = set()
+        items = await self.items(path, token, behalf, query)
+        return {each["id" if customers else "customer_id"] for each in items}
+
+    async def items(self, path: str, token: str, behalf: Mapping[str, str], query: str = "") -> list[dict[str, Any]]:
+        """What all pages of a list show."""
+        found: list[dict[str, Any]] = []
         cursor = ""
         while True:
             page = (await self._ask(path, token, behalf, f"{query}&limit=4{cursor}")).json()
-            found |= {each["id" if customers else "customer_id"] for each in page["items"]}
+            found += page["items"]
             if page["next_cursor"] is None:
                 return found
             cursor = f"&cursor={page['next_cursor']}"
@@ -183,6 +196,7 @@ async def test_every_collection_of_customers_and_their_rows_is_asked() -> None:
     assert set(CUSTOMERS) >= {"list_customers", "list_class_customers", "list_data_quality_customers"}
     assert set(FILES) == {"export_class_customers", "export_segment_customers"}
     assert len(OF_ONE) > 10
+    assert set(UNIONS) >= {"list_purchases", "list_interactions", "list_feedback"}
     assert set(ELSEWHERE) <= {*LISTS, *OF_A_CUSTOMER}, "there is no such route"
 
 
@@ -332,6 +346,14 @@ async def _one_by_one(
         page = (await service.send("POST", "/v1/customers/search", token=token, body=body, headers=behalf)).json()
         assert {each["id"] for each in page["items"]} == reached["customers:read"]
         assert page["total"] == len(reached["customers:read"])
+    for whole, name in UNIONS.items():
+        if str(permission_of(whole)) in reached:
+            of_each = [
+                (await gathered.items(OPERATIONS[name].at(customer_id=each), token, behalf))
+                for each in sorted(reached[str(permission_of(name))])
+            ]
+            listed = await gathered.items(OPERATIONS[whole].path, token, behalf)
+            assert sorted(each["id"] for each in listed) == sorted(each["id"] for items in of_each for each in items)
     for name in OF_ONE:
         permission, keys = str(permission_of(name)), {"key": "lifecycle"}
         if OPERATIONS[name].path.startswith(SEGMENTS):
