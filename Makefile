@@ -97,8 +97,8 @@ LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-u
 
 lock:  ## lock the dependencies anew; ARGS=--upgrade takes the newest
 	@test -n "$(UV)" || { echo 'make lock needs uv' >&2; exit 1; }
-	@$(LOCK) --extra embedded --extra predict --extra dev $(ARGS) --output-file requirements.lock
-	@$(LOCK) --extra predict --constraint requirements.lock --no-annotate $(ARGS) --output-file requirements.runtime.lock
+	@$(LOCK) --extra embedded --extra otel --extra predict --extra dev $(ARGS) --output-file requirements.lock
+	@$(LOCK) --extra otel --extra predict --constraint requirements.lock --no-annotate $(ARGS) --output-file requirements.runtime.lock
 
 clean:  ## remove what can be made again; .data stays
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

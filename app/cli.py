@@ -27,6 +27,7 @@ from app.core.embedded import EmbeddedError
 from app.core.errors import Problem
 from app.core.http.server import server
 from app.core.settings import Settings, described, get_settings
+from app.core.tracing import MissingTracing
 from app.demo import run as demonstration
 from app.main import UnknownSchema, create_app
 
@@ -350,7 +351,7 @@ def main() -> None:
     """The console script: problems that a person can solve are one line, not a stack."""
     try:
         cli()
-    except (WrongServer, UnknownSchema, EmbeddedError, local.MissingSecret) as error:
+    except (WrongServer, UnknownSchema, EmbeddedError, local.MissingSecret, MissingTracing) as error:
         Console(stderr=True).print(f"[red]{error}[/]")
         raise SystemExit(1) from error
     except (OSError, *CONNECTION_LOST, asyncpg.InvalidAuthorizationSpecificationError) as error:

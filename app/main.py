@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from app import features
-from app.core import clock, migrations, telemetry
+from app.core import clock, migrations, telemetry, tracing
 from app.core.db import CONNECTION_LOST, Database
 from app.core.errors import Unavailable
 from app.core.http import docs, middleware, problems
@@ -39,6 +39,12 @@ def create_app(*, url: str, secret: str, settings: Settings | None = None, with_
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with tracing.exporting(settings):
+            async with started(app):
+                yield
+
+    @asynccontextmanager
+    async def started(app: FastAPI) -> AsyncIterator[None]:
         database = await Database.connect(url, settings)
         listener = Listener(url)
         await _check_schema(database)
@@ -64,6 +70,7 @@ def create_app(*, url: str, secret: str, settings: Settings | None = None, with_
         description=DESCRIPTION,
         license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # see `core.tracing`
         openapi_url=docs.URL,
         docs_url=None,
         redoc_url=None,

@@ -10,6 +10,7 @@ from app.core.invalidation import Listener
 from app.core.jobs import Worker
 from app.core.monitoring.endpoint import endpoint
 from app.core.settings import Settings
+from app.core.tracing import exporting
 
 STOP_SECONDS = 15
 
@@ -49,10 +50,11 @@ async def run(url: str, settings: Settings, stopping: asyncio.Event) -> None:
     """The worker as a process of its own, until `stopping` is set."""
     features.install()
     listener = Listener(url)
-    await listener.start()
-    async with (
-        background_worker(url, settings) as alive,
-        endpoint(settings.worker_host, settings.worker_port, alive=alive),
-    ):
-        await stopping.wait()
-    await listener.stop()
+    with exporting(settings):
+        await listener.start()
+        async with (
+            background_worker(url, settings) as alive,
+            endpoint(settings.worker_host, settings.worker_port, alive=alive),
+        ):
+            await stopping.wait()
+        await listener.stop()

@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.util import LRUCache
 
+from app.core import tracing
 from app.core.errors import Unavailable
 from app.core.settings import Settings
 
@@ -61,7 +62,7 @@ metadata = MetaData(
 _PLACE = re.compile(r"\$(\d+)")
 _PLAIN = re.compile(r"[\w .,:;@/+()%-]*")
 _dialect: Any = asyncpg_dialect()  # type: ignore[no-untyped-call]
-_compiled_cache: LRUCache[Any, Any] = LRUCache(1000)
+_cache: LRUCache[Any, Any] = LRUCache(1000)
 
 
 class Prepared:
@@ -109,9 +110,7 @@ def compile_statement(statement: Executable | Prepared, params: dict[str, Any] |
     if isinstance(statement, Prepared):
         return statement.text, statement.arguments(params)
     compilable: Any = statement  # `Executable` does not promise SQLAlchemy's own cache, though every statement has it
-    compiled, extracted, bound, _ = compilable._compile_w_cache(
-        _dialect, compiled_cache=_compiled_cache, column_keys=[]
-    )
+    compiled, extracted, bound, _ = compilable._compile_w_cache(_dialect, compiled_cache=_cache, column_keys=[])
     given = {**(bound or {}), **(params or {})}
     values = compiled.construct_params(given, extracted_parameters=extracted, escape_names=False)
     if compiled.post_compile_params:
@@ -374,6 +373,7 @@ class _Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no
 
 
 async def _prepare_connection(connection: Connection) -> None:
+    tracing.follow(connection)
     # The binary form of jsonb is a version byte and the text. Binary, because COPY takes nothing else.
     await connection.set_type_codec(
         "jsonb",

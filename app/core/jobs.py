@@ -43,7 +43,7 @@ from sqlalchemy import (
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.core import clock, telemetry
+from app.core import clock, telemetry, tracing
 from app.core.db import Database, WriteSession, metadata
 
 MAX_STARTS = 5
@@ -147,7 +147,7 @@ async def enqueue(session: WriteSession, name: str, payload: dict[str, Any]) -> 
     )
     assert row is not None
     job_id: UUID = row["id"]
-    await Queries(AsyncpgDriver(session.connection)).enqueue(name, job_id.bytes)
+    await Queries(AsyncpgDriver(session.connection)).enqueue(name, job_id.bytes, headers=tracing.carrier())
     return job_id
 
 
@@ -286,7 +286,8 @@ class Worker:
         @carrier.entrypoint(name, concurrency_limit=min(self._lanes.get(name, self._concurrency), self._concurrency))
         async def carried(item: CarriedJob) -> None:
             assert item.payload is not None
-            await self._run(UUID(bytes=bytes(item.payload)), handler)
+            with tracing.job(name, item.headers):
+                await self._run(UUID(bytes=bytes(item.payload)), handler)
 
     def _register_schedule(self, carrier: PgQueuer, schedule: Schedule) -> None:
         @carrier.schedule(f"schedule_{schedule.name}", schedule.cron, clean_old=True)

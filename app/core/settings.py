@@ -93,6 +93,10 @@ class Settings(BaseSettings):
     webhook_private_hosts: list[str] = Field(
         default_factory=list, description="hosts, by their names in lower case, that webhooks may reach at any address"
     )
+    otlp_endpoint: Annotated[str, Field(pattern=r"^https?://[^?#]+$")] | None = Field(
+        default=None, description="collector that takes traces by OTLP over HTTP, such as http://collector:4318"
+    )
+    trace_share: Annotated[float, Field(ge=0, le=1, description="of the requests that begin a trace")] = 1
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     @field_validator("time_zone")

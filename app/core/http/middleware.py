@@ -9,9 +9,10 @@ import uuid
 
 import structlog
 from fastapi import Request
+from opentelemetry.trace import Span
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core import telemetry
+from app.core import telemetry, tracing
 from app.core.errors import Problem, TooLarge
 from app.core.http.problems import InternalError, problem_response
 from app.core.http.routes import REQUEST_ID, max_body_bytes_of
@@ -60,24 +61,26 @@ class Observe:
             await send(message)
 
         telemetry.requests_in_flight.inc()
-        try:
-            await self.app(scope, receive, send_with_id)
-        except Exception as error:
-            log.error("request.failed", request_id=request_id, exc_info=error)
-            if status:
-                raise
-            await problem_response(Request(scope), InternalError())(scope, receive, send_with_id)
-        finally:
-            telemetry.requests_in_flight.dec()
-            _observe(scope, status, time.perf_counter() - started)
+        with tracing.request(scope, request_id) as span:
+            try:
+                await self.app(scope, receive, send_with_id)
+            except Exception as error:
+                log.error("request.failed", request_id=request_id, exc_info=error)
+                if status:
+                    raise
+                await problem_response(Request(scope), InternalError())(scope, receive, send_with_id)
+            finally:
+                telemetry.requests_in_flight.dec()
+                _observe(scope, status, time.perf_counter() - started, span)
 
 
-def _observe(scope: Scope, status: int, seconds: float) -> None:
+def _observe(scope: Scope, status: int, seconds: float, span: Span | None) -> None:
     route = scope.get("route")
     template = getattr(route, "path", "unmatched")
     # A method that nobody knows would be a time series of its own: whoever invents them fills the memory.
     method = scope["method"] if scope["method"] in METHODS else "other"
     telemetry.requests.labels(method, template, status).observe(seconds)
+    tracing.answered(span, method=method, route=template, status=status)
     if template in ("/healthz", "/readyz", "/metrics"):
         return
     log.info(
