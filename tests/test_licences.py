@@ -6,6 +6,7 @@ from tests.sbom import LOCK, distributions, document
 
 ALLOWED = {
     "0BSD",
+    "3-Clause BSD License",
     "Apache Software License",
     "Apache-2.0",
     "BSD License",

@@ -21,6 +21,7 @@ FIELDS = {
     "job_id": "the job's id",
     "jobs": "how many jobs",
     "starts": "how often the job was begun",
+    "letter": "the kind of a letter, such as profile_change_code: never to whom",
     "reason": "why a job was given up",
     "error": "the kind of error, from which it recovers by itself",
     "exception": "the kind of exception",

@@ -72,7 +72,8 @@ def request(scope: Mapping[str, Any], request_id: str) -> AbstractContextManager
     """The span of a request; of the trace that its `traceparent` names, if it has one."""
     if _tracer is None or scope["path"] in _UNSEEN:
         return _OFF
-    parent = {"traceparent": value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"}
+    sent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None)
+    parent = {} if sent is None else {"traceparent": sent}
     return _span("request", SpanKind.SERVER, parent, {"strata.request_id": request_id})
 
 
@@ -86,11 +87,12 @@ def answered(span: Span | None, *, method: str, route: str, status: int) -> None
         span.set_status(Status(StatusCode.ERROR))
 
 
-def job(name: str, carried: Mapping[str, str] | None) -> AbstractContextManager[Span | None]:
+def job(name: str, carried: Mapping[str, object] | None) -> AbstractContextManager[Span | None]:
     """The span of a job, of the trace in which it was enqueued."""
     if _tracer is None or not carried or "traceparent" not in carried:
         return _OFF  # schedules' jobs, some of which wait for days, would be traces of their own
-    return _span(f"job {name}", SpanKind.CONSUMER, carried, {"strata.job": name})
+    parent = {key: str(value) for key, value in carried.items()}
+    return _span(f"job {name}", SpanKind.CONSUMER, parent, {"strata.job": name})
 
 
 def carrier() -> dict[str, str] | None:

@@ -101,6 +101,7 @@ async def _unique_fields(served: Service, name: str, unique: str) -> dict[str, A
             "merged_id": await made(served, "customer_id"),
         },
         "record_survey_response": {"customer_id": await made(served, "customer_id")},
+        "record_data_request": {"customer_id": await made(served, "customer_id")},
         "invite_to_survey": {"customer_ids": [await made(served, "customer_id")]},
         "change_segment_members": {"add": [await made(served, "customer_id")], "remove": []},
         "change_group_members": {"add": [await made(served, "customer_id")], "remove": []},
