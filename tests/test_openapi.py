@@ -73,6 +73,11 @@ def answer_of(operation: dict[str, Any]) -> dict[str, Any] | None:
     raise AssertionError("no success documented")
 
 
+def test_no_two_models_have_one_name() -> None:
+    """Else the document calls them by their modules, and generated clients by no name at all."""
+    assert [name for name in SCHEMAS if "__" in name] == []
+
+
 # ---- for people ------------------------------------------------------------------------------------------------------
 
 

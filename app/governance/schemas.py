@@ -103,7 +103,7 @@ class DataRequestIn(In):
     note: Paragraph | None = None
 
 
-class RejectionIn(In):
+class DataRequestRejectionIn(In):
     """Why a person is not given what it asked for."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "The law has us keep the invoices."}]})

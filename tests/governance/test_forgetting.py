@@ -63,6 +63,7 @@ async def a_life(admin: httpx.AsyncClient) -> str:
     await _posted(admin, f"{path}/consents", consent)
     said = {"kind": "complaint", "channel": "phone", "text": WORD, "occurred_at": "2024-01-02T03:04:05Z"}
     await _posted(admin, f"{path}/feedback", said)
+    await _posted(admin, "/v1/data-requests", {"customer_id": made["id"], "kind": "export", "note": WORD})
     await _posted(admin, f"{path}/purchases", {"occurred_at": "2024-01-02T03:04:05Z", "amount": "12.34"})
     override = {"class": "high", "reason": WORD, "expires_at": None}
     put = await admin.put(f"{path}/classes/value/override", json=override)

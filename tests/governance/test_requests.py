@@ -21,6 +21,7 @@ from app.governance import retention
 from app.governance.rules import a_month_after
 from tests.conftest import MakeUser
 from tests.customers.customers import create
+from tests.webhooks.horizon import others_have_ended
 
 PATH = "/v1/data-requests"
 NOTE = "Asked on the phone."
@@ -46,7 +47,8 @@ async def read(client: httpx.AsyncClient, request: Any) -> Any:
     return answer.json()
 
 
-async def announced(client: httpx.AsyncClient, request: Any) -> list[tuple[str, str | None]]:
+async def announced(client: httpx.AsyncClient, database: Database, request: Any) -> list[tuple[str, str | None]]:
+    await others_have_ended(database)
     events = (await client.get("/v1/events", params={"limit": 200})).json()["items"]
     mine = [each for each in events if each["data"].get("data_request_id") == request["id"]]
     return [(each["type"], each["data"].get("status")) for each in mine]
@@ -122,7 +124,10 @@ async def test_an_export_that_is_completed_is_fetched_until_it_expires(
     assert [each["resource_id"] for each in taken] == [customer["id"]]
     reader = await make_user({"data_requests:read": "all", "data_requests:write": "all"})
     assert (await reader.get(file)).status_code == 403
-    assert await announced(admin, request) == [("data_request.received", None), ("data_request.decided", "completed")]
+    assert await announced(admin, database, request) == [
+        ("data_request.received", None),
+        ("data_request.decided", "completed"),
+    ]
     async with database.connection() as connection:
         await connection.execute("UPDATE data_request SET file_expires_at = now()")
     assert (await admin.get(file)).status_code == 410
@@ -146,7 +151,10 @@ async def test_an_erasure_that_is_completed_erases_and_outlives_the_person(
         assert (kept["status"], kept["note"], kept["reason"]) == (status, None, None)
         assert kept["customer_id"] == customer["id"]
     assert (await admin.get(f"{PATH}/{export['id']}/file")).status_code == 410
-    assert await announced(admin, waiting) == [("data_request.received", None), ("data_request.decided", "cancelled")]
+    assert await announced(admin, database, waiting) == [
+        ("data_request.received", None),
+        ("data_request.decided", "cancelled"),
+    ]
     await holds(database)
 
 
