@@ -16,6 +16,7 @@ from app.core import audit, clock, events
 from app.core.db import Database, Record, WriteSession
 from app.core.lockbox import Unreadable
 from app.core.outbox import outbox_event
+from app.core.settings import get_settings
 from app.identity.actor import SYSTEM
 from app.webhooks import feed, keys, rules, sending, shown
 from app.webhooks.events import WebhookPaused
@@ -23,8 +24,8 @@ from app.webhooks.models import webhook, webhook_delivery
 from app.webhooks.sending import Outcome
 
 FANNED = 500
-LEASE = timedelta(minutes=2)
-"""After that an attempt of which nothing was heard counts as failed; longer than any endpoint has for its answer."""
+MARGIN = timedelta(seconds=20)
+"""Past the time that an endpoint has for its answer: then an attempt of which nothing was heard is made again."""
 JITTER = 0.1
 _OPEN = and_(webhook.c.active, webhook.c.paused_at.is_(None))
 
@@ -87,6 +88,7 @@ async def due(database: Database) -> list[Record]:
 
 async def claim(database: Database, row: Record, room: int) -> list[Attempt]:
     """Take on some of what is due; nobody else will until the lease is over."""
+    lease = timedelta(seconds=get_settings().webhook_timeout) + MARGIN
     chosen = (
         select(webhook_delivery.c.id)
         .where(
@@ -102,7 +104,7 @@ async def claim(database: Database, row: Record, room: int) -> list[Attempt]:
         webhook_delivery.c.webhook_id == row["id"], webhook_delivery.c.id.in_(chosen)
     )
     taking = taking.values(
-        attempts=webhook_delivery.c.attempts + 1, attempted_at=func.now(), due_at=func.now() + literal(LEASE)
+        attempts=webhook_delivery.c.attempts + 1, attempted_at=func.now(), due_at=func.now() + literal(lease)
     )
     async with database.transaction() as session:
         taken = await session.all(taking.returning(webhook_delivery))
