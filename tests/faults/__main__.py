@@ -27,7 +27,7 @@ from tests.faults.traffic import Traffic
 console = Console(width=150)
 HOST = "127.0.0.1"
 PATIENCE = 180.0
-"""Seconds within which every job and delivery ends that can: a lease may have to run out first, and a watch to begin."""
+"""Seconds within which every job and delivery ends that can: a lease may have to run out, and a watch to begin."""
 
 
 @dataclass
