@@ -333,6 +333,12 @@ def alerts() -> None:
 
 
 @cli.command()
+def runbook() -> None:
+    """Print how to back up and restore, as Markdown."""
+    typer.echo(monitoring.runbook(), nl=False)
+
+
+@cli.command()
 def demo(
     serving: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve the API after the results.")] = True,
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,

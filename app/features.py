@@ -110,6 +110,7 @@ from app.webhooks import api as webhooks_api
 from app.webhooks import checks as webhooks_checks
 from app.webhooks import documented as webhooks_documented
 from app.webhooks import events as webhooks_events
+from app.webhooks import feed
 from app.webhooks import handlers as webhooks_handlers
 
 __all__ = ["FEATURES", "audit", "metadata", "outbox"]
@@ -318,7 +319,11 @@ def install() -> None:
 
 
 async def seed(session: WriteSession, *, admin_password: str | None) -> str | None:
-    """Roles, the first user, regions and the preset schemes, where missing. Returns a password made up here."""
+    """Roles, the first user, regions and the preset schemes, where missing. Returns a password made up here.
+
+    A database that was restored from another server's is made this server's own first.
+    """
+    await feed.adopt(session)
     password = await identity_seed.seed(session, admin_password=admin_password)
     await regions.seed(session)
     await classification_schemes.seed(session)

@@ -14,11 +14,13 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    cast,
     func,
     insert,
     literal,
     select,
     text,
+    update,
 )
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import JSONB
@@ -62,6 +64,34 @@ def storing(
 def store(session: WriteSession, name: str, payload: dict[str, Any]) -> None:
     """Keep one event, to be written just before the commit."""
     session.write_behind(outbox_event, name=name, payload=payload, correlation_id=session.correlation_id)
+
+
+async def adopt(session: WriteSession) -> int:
+    """Number the events of a database that was restored from another server's below all that this one will store.
+
+    Their order stays. By how much their numbers became less; 0 where all events are this server's own, which is told
+    by one look into an index. To be called before the first event is stored here.
+    """
+    number = outbox_event.c.transaction_id
+    foreign = select(func.max(number) - oldest_number() + 1).where(number >= next_number())
+    excess: int | None = await session.scalar(foreign)
+    if excess is not None:
+        await session.execute(update(outbox_event).values({number: number - excess}))
+    return excess or 0
+
+
+def oldest_number() -> ColumnElement[int]:
+    """Of the oldest transaction that is under way."""
+    return _number(func.pg_snapshot_xmin(func.pg_current_snapshot()))
+
+
+def next_number() -> ColumnElement[int]:
+    """Of the transaction that comes next on this server."""
+    return _number(func.pg_snapshot_xmax(func.pg_current_snapshot()))
+
+
+def _number(transaction: ColumnElement[Any]) -> ColumnElement[int]:
+    return cast(cast(transaction, Text), BigInteger)
 
 
 RETAINED = [Retained("events", "Events of the feed", outbox_event, outbox_event.c.at, at_least=AT_LEAST_KEPT.days)]

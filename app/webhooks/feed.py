@@ -16,18 +16,21 @@ from sqlalchemy import (
     Select,
     Text,
     any_,
-    cast,
     func,
     literal,
     select,
     tuple_,
+    update,
 )
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.sql.elements import Tuple
 
-from app.core.db import ReadSession, Record
+from app.core import outbox
+from app.core.db import ReadSession, Record, WriteSession
 from app.core.outbox import outbox_event
+from app.core.pagination import InvalidCursor
+from app.webhooks.models import webhook
 from app.webhooks.rules import like_patterns
 
 SCANNED = 5000
@@ -41,7 +44,8 @@ class Position(NamedTuple):
     event_id: UUID
 
 
-START = Position(-1, UUID(int=0))
+START = Position(-(2**62), UUID(int=0))
+"""Before every event: those that came with a restored database have negative numbers."""
 
 _place = tuple_(outbox_event.c.transaction_id, outbox_event.c.id)
 _backwards = (outbox_event.c.transaction_id.desc(), outbox_event.c.id.desc())
@@ -57,9 +61,14 @@ class Reading:
 
 
 async def read(session: ReadSession, after: Position, patterns: Iterable[str], *, limit: int) -> Reading:
-    """Wanted events after a place, oldest first; of unwanted ones it passes over `SCANNED` at a time."""
+    """Wanted events after a place, oldest first; of unwanted ones it passes over `SCANNED` at a time.
+
+    Raises `InvalidCursor` for a place that this server cannot have given out.
+    """
     scanned = await session.first(_end_of_scan(after))
     if scanned is None:
+        if await session.scalar(select(literal(after.transaction_id, BigInteger) >= outbox.next_number())):
+            raise InvalidCursor
         return Reading([], after, more=False)
     end = Position(scanned["transaction_id"], scanned["id"])
     wanted = select(outbox_event).where(_place > at(after), _place <= at(end))
@@ -83,21 +92,27 @@ async def latest(session: ReadSession) -> Position:
 
 def settled() -> ColumnElement[bool]:
     """Events of transactions below every one that is under way: nothing comes before them any more."""
-    return outbox_event.c.transaction_id < _number(func.pg_snapshot_xmin(func.pg_current_snapshot()))
+    return outbox_event.c.transaction_id < outbox.oldest_number()
 
 
 def to_come() -> ColumnElement[bool]:
     """Events of transactions that this server has not had yet: they are another server's."""
-    return outbox_event.c.transaction_id >= _number(func.pg_snapshot_xmax(func.pg_current_snapshot()))
+    return outbox_event.c.transaction_id >= outbox.next_number()
+
+
+async def adopt(session: WriteSession) -> None:
+    """In a database that was restored from another server's, have each webhook go on from its place.
+
+    To be called before the first event is announced here; changes nothing where all events are this server's own.
+    """
+    if moved := await outbox.adopt(session):
+        place = webhook.c.after_transaction_id
+        await session.execute(update(webhook).where(place > START.transaction_id).values({place: place - moved}))
 
 
 def at(position: Position) -> Tuple:
     """The place in a statement."""
     return tuple_(literal(position.transaction_id, BigInteger), literal(position.event_id, UuidType))
-
-
-def _number(transaction: ColumnElement[Any]) -> ColumnElement[int]:
-    return cast(cast(transaction, Text), BigInteger)
 
 
 def _end_of_scan(after: Position) -> Select[Any]:

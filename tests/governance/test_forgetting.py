@@ -22,6 +22,7 @@ from app.identity.actor import SYSTEM
 from tests.conftest import MakeUser, RunJobs, url_of
 from tests.customers.customers import create, external
 from tests.governance.test_personal_columns import OF_A_CUSTOMER, TECHNICAL
+from tests.webhooks.horizon import others_have_ended
 
 PHONE, EMAIL, ANOTHER = "+8613912345678", "canary@example.com", "CANARY-77"
 WORD = "canary"
@@ -142,6 +143,7 @@ async def test_after_an_erasure_nothing_personal_is_left_anywhere(
     bought = (await admin.get(f"/v1/customers/{customer}/purchases")).json()["items"]
     assert [each["amount"] for each in bought] == ["12.34"]
     assert (await admin.get(f"/v1/customers/{customer}/consents")).json()["items"] == []
+    await others_have_ended(database)
     told = (await admin.get("/v1/events", params={"limit": 200})).json()["items"]
     erased = [each["data"]["customer_id"] for each in told if each["type"] == "customer.erased"]
     assert (erased[0], len(erased)) == (customer, 2), "whoever was merged into the customer is erased, too"

@@ -242,6 +242,7 @@ async def test_an_endpoint_that_keeps_failing_is_paused_announced_and_resumed(
     await send(database)
     paused = (await admin.get(path)).json()
     assert (paused["status"], paused["paused_reason"]) == ("paused", "nothing has been accepted for three days")
+    await others_have_ended(database)
     (event,) = (await admin.get("/v1/events", params={"types": "webhook.paused"})).json()["items"]
     assert event["data"] == {"webhook_id": hook["id"], "reason": paused["paused_reason"]}
     server.says, before = (lambda _: answer(200)), len(server.received)

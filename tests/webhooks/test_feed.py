@@ -53,8 +53,9 @@ async def test_what_happened_is_told_once_and_in_order(admin: httpx.AsyncClient,
     assert (await everything(admin, end, limit=2))[0] == ["test.later"]
 
 
-async def test_an_event_says_what_happened(admin: httpx.AsyncClient) -> None:
+async def test_an_event_says_what_happened(admin: httpx.AsyncClient, database: Database) -> None:
     made = (await admin.post("/v1/customers", json={"name": "Blue Lantern"})).json()
+    await others_have_ended(database)
     page = await pull(admin, types=["customer.created"])
     event = page["items"][-1]
     assert (event["type"], event["data"]) == ("customer.created", {"customer_id": made["id"]})

@@ -1,4 +1,4 @@
-"""Grafana's dashboard and Prometheus' alert rules for the metrics of `telemetry`."""
+"""Grafana's dashboard, Prometheus' alert rules for the metrics of `telemetry`, and how to back up and restore."""
 
 from importlib.resources import files
 
@@ -11,3 +11,8 @@ def dashboard() -> str:
 def alerts() -> str:
     """The alert rules' YAML, for `rule_files` of Prometheus."""
     return files(__name__).joinpath("alerts.yml").read_text("utf-8")
+
+
+def runbook() -> str:
+    """How to back up and restore, as Markdown; a test runs its blocks."""
+    return files(__name__).joinpath("runbook.md").read_text("utf-8")
