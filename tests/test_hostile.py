@@ -16,7 +16,9 @@ import pytest_asyncio
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from app.core.db import metadata
 from app.core.http.middleware import MAX_HEADER_BYTES
+from app.core.http.problems import MAX_ERRORS
 from app.core.settings import get_settings
 from app.identity import passwords
 from app.identity.actor import EVERYTHING
@@ -213,6 +215,27 @@ def _hostile_forms(example: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield form({**plain, "file": b"\x1f\x8b" + b"no gzip"})
     yield form({**plain, "unknown": b"1"})
     yield form({f"field{n}": b"1" for n in range(2000)})
+
+
+COLUMNS = sorted({column.name for table in metadata.tables.values() for column in table.columns})
+
+
+@pytest.mark.parametrize("name", [name for name in WITH_BODY if "json" in str(OPERATIONS[name].media_type)])
+async def test_no_column_is_assigned_that_the_document_does_not_offer(target: Service, name: str) -> None:
+    """Mass assignment: to a good body comes every column of every table, and each is named as refused."""
+    operation = OPERATIONS[name]
+    path, token = await path_of(target, operation), await caller(target, operation)
+    foreign = [column for column in COLUMNS if column not in operation.schema["properties"]]
+    assert len(foreign) > len(COLUMNS) / 2
+    before = await target.digest(but={"login_attempt"})
+    for first in range(0, len(foreign), MAX_ERRORS):
+        assigned = foreign[first : first + MAX_ERRORS]
+        body = {**operation.example, **dict.fromkeys(assigned, "x")}
+        answer = await target.send(operation.method, path, token=token, body=body)
+        _check(answer, (name, assigned))
+        assert answer.status == 422, (name, assigned, answer.body)
+        assert {error["pointer"] for error in answer.json()["errors"]} >= {f"/body/{column}" for column in assigned}
+    assert await target.digest(but={"login_attempt"}) == before
 
 
 # ---- limits ----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fastapi import FastAPI
+from jwt.algorithms import RSAAlgorithm
 
 from app.core import clock
 from app.core.db import Database
@@ -88,6 +90,14 @@ def _by_public_key(issuer: LocalIssuer) -> str:
     return f"{header}.{claims}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
 
 
+ATTACKER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def _attackers(issuer: LocalIssuer, **headers: Any) -> str:
+    """A token by the name of the issuer's key that says where else to find one."""
+    return issuer.token(key=ATTACKER, headers=headers)
+
+
 def altered(token: str, other: str) -> str:
     """The first token with the other's claims."""
     header, _, signature = token.split(".")
@@ -113,6 +123,10 @@ STRANGE: dict[str, Callable[[LocalIssuer], str]] = {
     "an unknown key": lambda it: it.token(kid="unknown", key=it.keys["first"]),
     "another algorithm": lambda it: it.token(algorithm="RS512"),
     "no algorithm": _unsigned,
+    "a key that it brings": lambda it: _attackers(it, jwk=json.loads(RSAAlgorithm.to_jwk(ATTACKER.public_key()))),
+    "a key elsewhere": lambda it: _attackers(it, jku="https://attacker.example/keys"),
+    "a certificate elsewhere": lambda it: _attackers(it, x5u="https://attacker.example/keys"),
+    "an extension that must be understood": lambda it: it.token(headers={"crit": ["x"], "x": True}),
     "the public key as a secret": _by_public_key,
     "a logout token": lambda it: it.token(headers={"typ": "logout+jwt"}),
     "an altered claim": lambda it: altered(it.token(), it.token(roles=["x"])),

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -6,6 +7,8 @@ from uuid import uuid4
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 from app.core import clock
 from app.identity import passwords, tokens
@@ -30,8 +33,23 @@ def claims(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**good, **changes}.items() if value is not None}
 
 
-def signed(content: dict[str, Any], *, key: bytes | None = None, algorithm: str = "HS256") -> str:
-    return jwt.encode(content, key or SIGNING_KEY, algorithm=algorithm)
+def signed(
+    content: dict[str, Any],
+    *,
+    key: bytes | None = None,
+    algorithm: str = "HS256",
+    headers: dict[str, Any] | None = None,
+) -> str:
+    return jwt.encode(content, key or SIGNING_KEY, algorithm=algorithm, headers=headers)
+
+
+ATTACKER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+ATTACKERS_KEYS = "https://attacker.example/keys"
+
+
+def attackers(**headers: Any) -> str:
+    """A token that brings, or says where to get, the key that it is signed with."""
+    return jwt.encode(claims(), ATTACKER, algorithm="RS256", headers=headers)
 
 
 def test_an_access_token_says_who_and_which_session() -> None:
@@ -104,6 +122,12 @@ FOREIGN: dict[str, Callable[[], str]] = {
     "another algorithm": lambda: signed(claims(), key=SIGNING_KEY * 2, algorithm="HS384"),
     "no algorithm": lambda: jwt.encode(claims(), "", algorithm="none"),
     "an altered signature": lambda: signed(claims())[:-4] + "AAAA",
+    "a key that it brings": lambda: attackers(jwk=json.loads(RSAAlgorithm.to_jwk(ATTACKER.public_key()))),
+    "a key elsewhere": lambda: attackers(jku=ATTACKERS_KEYS, kid="1"),
+    "a certificate elsewhere": lambda: attackers(x5u=ATTACKERS_KEYS),
+    "a key of the file system": lambda: signed(claims(), key=b"k" * 32, headers={"kid": "../../../dev/null"}),
+    "an extension that must be understood": lambda: signed(claims(), headers={"crit": ["x"], "x": True}),
+    "a megabyte": lambda: signed(claims(padding="x" * 2**20), key=b"k" * 32),
     "a deep header": lambda: "W" * 2000 + ".e30.AA",
 }
 
