@@ -13,6 +13,7 @@ from app.core import clock, migrations, telemetry, tracing
 from app.core.db import CONNECTION_LOST, Database
 from app.core.errors import Unavailable
 from app.core.http import docs, middleware, problems
+from app.core.http.routing import Branches
 from app.core.invalidation import Listener
 from app.core.pagination import CursorSigner
 from app.core.readings import Readings
@@ -87,6 +88,7 @@ def create_app(*, url: str, secret: str, settings: Settings | None = None, with_
         for router in feature.routers:
             # Their prefixes are already in their paths: taking the routes as they are keeps matching flat and fast.
             app.router.routes.extend(router.routes)
+    app.router.middleware_stack = Branches(app.router)
     app.add_middleware(middleware.Limits, max_body_bytes=settings.max_body_bytes)
     app.add_middleware(middleware.Observe)
     if settings.cors_origins:
