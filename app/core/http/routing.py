@@ -1,8 +1,8 @@
 """Finding a request's route among hundreds.
 
 A router asks its routes in turn: with hundreds of them that took 160 of the 580 µs that Python has to spend on a short
-request. Hence the routes are divided into branches, by how their paths begin and how many parts they have, and only those of
-the request's branch are asked, in their order.
+request. Hence the routes are divided into branches, by how their paths begin and how many parts they have, and only
+those of the request's branch are asked, in their order.
 """
 
 from copy import copy
