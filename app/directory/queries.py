@@ -63,9 +63,8 @@ def _in_class() -> ColumnElement[bool]:
 
 
 def _within_region() -> ColumnElement[bool]:
-    # `~` sorts after every character a region code has: the range is the code and everything below it.
-    region = bindparam("region", type_=Text)
-    first, end = func.concat(region, "-"), func.concat(region, "-~")
+    # The bounds are parameters of their own: joined in SQL, they would be joined again for every row looked at.
+    region, first, end = (bindparam(name, type_=Text) for name in ("region", "region_first", "region_end"))
     below = customer.c.region.bool_op("~>=~")(first) & customer.c.region.bool_op("~<~")(end)
     return (customer.c.region == region) | below
 
@@ -75,7 +74,7 @@ FILTERS: dict[str, ColumnElement[bool]] = {
     "unit": customer.c.unit_id == bindparam("unit", type_=UuidType),
     "region": _within_region(),
     "tag": customer.c.tags.contains(bindparam("tag", type_=ARRAY(Text))),
-    "text": func.lower(customer.c.name).like(func.concat("%", bindparam("text", type_=Text), "%"), escape="\\"),
+    "text": func.lower(customer.c.name).like(bindparam("text", type_=Text), escape="\\"),
     "class": _in_class(),
     "identity": _identity_is(),
 }
@@ -126,7 +125,11 @@ async def _filter_params(session: ReadSession, actor: Actor, filters: Mapping[st
                 raise Forbidden(f"Identities are masked for you; filtering by them needs {READ_CONTACT}")
             params["identity_kind"], params["identity_value"] = _identity(value)
         elif name == "text":
-            params["text"] = value.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            escaped = value.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            params["text"] = f"%{escaped}%"
+        elif name == "region":
+            # `~` sorts after every character a region code has: the range is everything below the code.
+            params |= {"region": value, "region_first": f"{value}-", "region_end": f"{value}-~"}
         elif name == "tag":
             params["tag"] = [value]
         else:
