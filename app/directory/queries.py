@@ -1,6 +1,6 @@
 """Customers by filter or predicate, a page at a time. Every statement starts from what the actor may see."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -51,12 +51,12 @@ def _identity_is() -> ColumnElement[bool]:
     return customer.c.id == select(i.customer_id).where(i.kind == kind, i.value == value).scalar_subquery()
 
 
-def _in_class() -> ColumnElement[bool]:
+def _in_class(*more: ColumnElement[bool]) -> ColumnElement[bool]:
     k = customer_class.c
     scheme, name = bindparam("class_scheme", type_=Text), bindparam("class_name", type_=Text)
     return (
         select(k.customer_id)
-        .where(k.customer_id == customer.c.id, k.scheme == scheme, k.class_ == name)
+        .where(k.customer_id == customer.c.id, k.scheme == scheme, k.class_ == name, *more)
         .correlate(customer)
         .exists()
     )
@@ -100,7 +100,7 @@ async def page_of_customers(
     shape = (*shape_for(actor), few, frozenset(filters), sort, after is None)
     statement = _prepared.get(shape)
     if statement is None:
-        conditions = _conditions(actor, filters)
+        conditions = _conditions(actor, filters, _filters_beyond(sort) if after else FILTERS)
         if few:
             conditions.append(looked_up(actor, READ, customer.c.id))
         statement = _prepared[shape] = Prepared(_sorted(actor, sort, conditions, after is not None))
@@ -109,9 +109,22 @@ async def page_of_customers(
     return await _page(session, statement, params, page, sort, scope, count)
 
 
-def _conditions(actor: Actor, filters: Iterable[str]) -> list[ColumnElement[bool]]:
+def _filters_beyond(sort: Sort) -> dict[str, ColumnElement[bool]]:
+    """The filters of a page that is not the first.
+
+    In order of ids, classes are read in that order too. That those of customers beyond the cursor stand beyond it,
+    PostgreSQL does not conclude: it is said, or a deep page walks over all classes before it.
+    """
+    if sort.lstrip("-") != "created_at":
+        return FILTERS
+    return FILTERS | {"class": _in_class(_beyond(sort, (customer_class.c.customer_id,)))}
+
+
+def _conditions(
+    actor: Actor, filters: Iterable[str], known: Mapping[str, ColumnElement[bool]] = FILTERS
+) -> list[ColumnElement[bool]]:
     """What the filters ask. An identity finds only customers whose identities the actor sees unmasked."""
-    conditions = [FILTERS[name] for name in filters]
+    conditions = [known[name] for name in filters]
     return [*conditions, visible_to(actor, READ_CONTACT)] if "identity" in filters else conditions
 
 
@@ -162,9 +175,14 @@ def _sorted(actor: Actor, sort: Sort, conditions: list[ColumnElement[bool]], con
     statement = documents(actor).add_columns(*(key.label(f"key_{n}") for n, key in enumerate(keys)))
     statement = statement.where(*conditions).limit(bindparam("rows", type_=customer.c.version.type))
     if continued:
-        position = tuple_(*(bindparam(f"after_{n}", type_=key.type) for n, key in enumerate(keys)))
-        statement = statement.where(tuple_(*keys) < position if descending else tuple_(*keys) > position)
+        statement = statement.where(_beyond(sort, keys))
     return statement.order_by(*(key.desc() if descending else key for key in keys))
+
+
+def _beyond(sort: Sort, keys: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
+    """After the cursor, in the order of the sort."""
+    after = tuple_(*(bindparam(f"after_{n}", type_=key.type) for n, key in enumerate(keys)))
+    return tuple_(*keys) < after if sort.startswith("-") else tuple_(*keys) > after
 
 
 def _position_params(sort: Sort, after: list[Any] | None) -> dict[str, Any]:
