@@ -248,14 +248,20 @@ def _breakpoints_stay() -> ColumnElement[Any]:
 
 @lru_cache
 def _refresh_range(*, categories: bool) -> Prepared:
-    """A chunk of everybody: only what differs is written, and only over the revision that was compared."""
+    """A chunk of everybody: only what differs is written, and only over the revision that was compared.
+
+    The stored rows are bounded as well: PostgreSQL does not conclude it from whom they are joined with, and would walk
+    over all of them for every chunk.
+    """
     fresh = _fresh(ranged=True, categories=categories)
     old = customer_metrics.alias("old")
     measured = [*_MEASURES, *(["categories"] if categories else [])]
     differs = or_(old.c.customer_id.is_(None), *(old.c[n].is_distinct_from(fresh.c[n]) for n in measured))
     changed = (
         select(fresh, old.c.revision)
-        .select_from(fresh.outerjoin(old, old.c.customer_id == fresh.c.customer_id))
+        .select_from(
+            fresh.outerjoin(old, and_(old.c.customer_id == fresh.c.customer_id, within(old.c.customer_id, ranged=True)))
+        )
         .where(differs)
         .cte("changed")
     )
@@ -263,7 +269,9 @@ def _refresh_range(*, categories: bool) -> Prepared:
         update(customer_metrics)
         .values({name: changed.c[name] for name in measured} | {"as_of": AS_OF, "revision": changed.c.revision + 1})
         .where(
-            customer_metrics.c.customer_id == changed.c.customer_id, customer_metrics.c.revision == changed.c.revision
+            customer_metrics.c.customer_id == changed.c.customer_id,
+            customer_metrics.c.revision == changed.c.revision,
+            within(customer_metrics.c.customer_id, ranged=True),
         )
         .returning(customer_metrics.c.customer_id)
         .cte("updated")
