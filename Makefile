@@ -14,7 +14,7 @@ HAVE_PYTHON = test -n "$(PYTHON)$(UV)" || { echo 'Python 3.11 or newer is needed
 	(Debian and Ubuntu: apt install python3-venv), or uv.' >&2; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test mutate faults lint types contracts containers migrations-check sbom bench overload lock check format clean
+.PHONY: help setup demo test mutate faults lint types contracts containers migrations-check sbom bench overload upgrades lock check format clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ check:  ## everything that CI runs
 
 overload: setup  ## put the service under more than it can carry; ARGS='--seconds 20 --only peak'
 	@$(BIN)/python -m tests.overload $(ARGS)
+
+upgrades: setup  ## every migration up and down under the load of the release before it; SIZE=100k for the small base
+	@$(BIN)/python -m tests.upgrades $(if $(SIZE),--size $(SIZE)) $(ARGS)
 
 bench: setup  ## measure the targets of speed; SIZE=1m for the large base
 	@$(BIN)/python -m tests.bench $(if $(SIZE),--size $(SIZE))

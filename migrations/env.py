@@ -1,15 +1,18 @@
 """Alembic's entry: forward in production, up and down in tests; never waits long for a lock."""
 
 import asyncio
+import time
 from typing import Any
 
 from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.core.migrations import APPLICATION, LOCK_TIMEOUT
 from app.features import metadata
 
-LOCK_TIMEOUT = "5s"
+_ONE_AT_A_TIME = 0x57A7B
+"""Advisory lock of the database: of several processes that start at once, one migrates and the others wait."""
 # pgqueuer owns its tables and alters them itself; its revision here only installs them.
 FOREIGN = ("pgqueuer",)
 
@@ -24,7 +27,15 @@ def _ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_
     return not (kind == "table" and (name or "").startswith(FOREIGN))
 
 
+def _alone(connection: Connection) -> None:
+    # Asked again and again, not waited for: whoever waits has a snapshot, which CREATE INDEX CONCURRENTLY waits for.
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _ONE_AT_A_TIME}):
+        connection.rollback()
+        time.sleep(0.2)
+
+
 def _run(connection: Connection) -> None:
+    _alone(connection)
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.execute(text("SET statement_timeout = 0"))
     connection.commit()
@@ -34,7 +45,7 @@ def _run(connection: Connection) -> None:
 
 
 async def _online(url: str) -> None:
-    engine = create_async_engine(url)
+    engine = create_async_engine(url, connect_args={"server_settings": {"application_name": APPLICATION}})
     async with engine.connect() as connection:
         await connection.run_sync(_run)
     await engine.dispose()

@@ -6,7 +6,8 @@ with the template engine that it brings, would be a tenth of theirs.
 
 import io
 import re
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 FOLDER = Path(__file__).resolve().parents[2] / "migrations"
+LOCK_TIMEOUT = "5s"
+"""How long a migration waits for a lock, and so everybody who comes after it."""
+APPLICATION = "strata-migrate"
+"""By which PostgreSQL knows the connection of a migration."""
 
 
 def _config(url: str | None = None) -> "Config":
@@ -68,6 +73,23 @@ def check(url: str) -> None:
     from alembic import command
 
     command.check(_config(url))
+
+
+@contextmanager
+def concurrently(*made: str) -> Iterator[None]:
+    """In a migration: outside of its transaction, to create and drop indexes CONCURRENTLY; `made` are those it creates.
+
+    Such a statement waits for all transactions under way while nobody waits for it: the limit of locks would only break
+    it off. Whatever broke it off has left an index that is not valid: it is dropped first, to be made again.
+    """
+    from alembic import op
+
+    with op.get_context().autocommit_block():
+        op.execute("SET lock_timeout = 0")
+        for index in made:
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
+        yield
+        op.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
 
 
 def sql() -> str:

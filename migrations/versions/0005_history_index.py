@@ -6,6 +6,8 @@ Follows: 0004
 
 from alembic import op
 
+from app.core.migrations import concurrently
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
@@ -16,10 +18,10 @@ INDEX = "ix_class_change_scheme_at"
 
 def upgrade() -> None:
     # Concurrently: customers go on being classified while it is made.
-    with op.get_context().autocommit_block():
+    with concurrently(INDEX):
         op.create_index(INDEX, "class_change", ["scheme", "at", "id"], postgresql_concurrently=True, if_not_exists=True)
 
 
 def downgrade() -> None:
-    with op.get_context().autocommit_block():
+    with concurrently():
         op.drop_index(INDEX, "class_change", postgresql_concurrently=True, if_exists=True)

@@ -7,6 +7,8 @@ Follows: 0007
 import sqlalchemy as sa
 from alembic import op
 
+from app.core.migrations import concurrently
+
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
@@ -26,15 +28,16 @@ def upgrade() -> None:
             nullable=False,
             comment="of the transaction that announced it: the order in which events are read",
         ),
+        if_not_exists=True,
     )
     op.alter_column("outbox_event", "transaction_id", server_default=sa.text("pg_current_xact_id()::text::bigint"))
-    with op.get_context().autocommit_block():
+    with concurrently(INDEX):
         op.create_index(
             INDEX, "outbox_event", ["transaction_id", "id"], postgresql_concurrently=True, if_not_exists=True
         )
 
 
 def downgrade() -> None:
-    with op.get_context().autocommit_block():
+    with concurrently():
         op.drop_index(INDEX, "outbox_event", postgresql_concurrently=True, if_exists=True)
     op.drop_column("outbox_event", "transaction_id")

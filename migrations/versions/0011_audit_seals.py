@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from app.core.migrations import concurrently
+
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
@@ -19,7 +21,7 @@ KEPT = ("audit_event", "audit_seal")
 
 def upgrade() -> None:
     # Concurrently: everything that is done writes into this table. First, because it is not part of the transaction.
-    with op.get_context().autocommit_block():
+    with concurrently(INDEX):
         op.create_index(INDEX, "audit_event", ["actor_id", "id"], postgresql_concurrently=True, if_not_exists=True)
     op.create_table(
         "audit_seal",
@@ -54,5 +56,5 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER kept ON audit_event")
     op.drop_table("audit_seal")
     op.execute("DROP FUNCTION refuse_change()")
-    with op.get_context().autocommit_block():
+    with concurrently():
         op.drop_index(INDEX, "audit_event", postgresql_concurrently=True, if_exists=True)

@@ -7,6 +7,8 @@ Follows: 0016
 import sqlalchemy as sa
 from alembic import op
 
+from app.core.migrations import concurrently
+
 revision = "0017"
 down_revision = "0016"
 branch_labels = None
@@ -27,13 +29,14 @@ COLUMNS = ["customer_id", "occurred_at", "id"]
 
 def upgrade() -> None:
     for name, comment in COUNTS.items():
-        op.add_column(TABLE, sa.Column(name, sa.Integer(), server_default="0", nullable=False, comment=comment))
+        counted = sa.Column(name, sa.Integer(), server_default="0", nullable=False, comment=comment)
+        op.add_column(TABLE, counted, if_not_exists=True)
     for name, comment in INSTANTS.items():
-        op.add_column(TABLE, sa.Column(name, sa.DateTime(timezone=True), comment=comment))
+        op.add_column(TABLE, sa.Column(name, sa.DateTime(timezone=True), comment=comment), if_not_exists=True)
     op.alter_column(TABLE, "next_fact_at", existing_comment=NEXT, comment="when the next recorded fact begins to count")
     # Whoever has interactions is measured by the next recalculation of the dirty.
     op.execute("INSERT INTO dirty_customer SELECT DISTINCT customer_id FROM interaction ON CONFLICT DO NOTHING")
-    with op.get_context().autocommit_block():
+    with concurrently(INDEX):
         op.create_index(
             INDEX,
             "interaction",
@@ -46,7 +49,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.get_context().autocommit_block():
+    with concurrently(BEFORE):
         op.create_index(BEFORE, "interaction", COLUMNS, postgresql_concurrently=True, if_not_exists=True)
         op.drop_index(INDEX, "interaction", postgresql_concurrently=True, if_exists=True)
     op.alter_column(TABLE, "next_fact_at", comment=NEXT)

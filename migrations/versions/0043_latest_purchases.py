@@ -6,6 +6,8 @@ Follows: 0042
 
 from alembic import op
 
+from app.core.migrations import concurrently
+
 revision = "0043"
 down_revision = "0042"
 branch_labels = None
@@ -15,7 +17,7 @@ INDEX, BEFORE = "ix_purchase_latest", "ix_purchase_occurred_at"
 
 
 def upgrade() -> None:
-    with op.get_context().autocommit_block():
+    with concurrently(INDEX):
         op.create_index(
             INDEX,
             "purchase",
@@ -27,7 +29,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.get_context().autocommit_block():
+    with concurrently(BEFORE):
         op.create_index(
             BEFORE,
             "purchase",

@@ -1,0 +1,1 @@
+"""Every migration, up and down on a large base, while the release before it serves requests."""
