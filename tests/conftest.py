@@ -28,6 +28,8 @@ from app.main import create_app
 SECRET = "a secret that only the tests know, long enough"
 ADMIN_PASSWORD = "correct-horse-battery"
 TEMPLATE = "strata_template"
+CASES = "cases"
+"""Of a test: how many requests it made up, told when all have ended."""
 _URL = "STRATA_TEST_SERVER"
 _MEMORY, _ENOUGH = "/dev/shm", 4 * 1024**3
 _UNFINISHED = select(func.count()).select_from(job).where(job.c.status.notin_(FINISHED))
@@ -62,6 +64,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if _server is not None and _folder is not None:
         _server.stop()
         shutil.rmtree(_folder, ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    passed = terminalreporter.stats.get("passed", [])
+    cases = sum(value for each in passed for name, value in each.user_properties if name == CASES)
+    if cases:
+        terminalreporter.write_line(f"{cases:,} requests were made up from the API document")
 
 
 async def _seed(url: str) -> None:

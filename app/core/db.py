@@ -228,9 +228,8 @@ def _write_behind_statement(shape: tuple[tuple[str, tuple[str, ...]], ...]) -> s
         for position, (table, columns) in enumerate(shape, start=1)
     ]
     *first, last = inserts
-    if not first:
-        return last
-    return "WITH " + ", ".join(f"behind_{n} AS ({insert})" for n, insert in enumerate(first)) + " " + last
+    behind = ", ".join(f"behind_{n} AS ({insert})" for n, insert in enumerate(first))
+    return f"WITH {behind} {last}" if first else last
 
 
 class Database:
@@ -273,6 +272,7 @@ class Database:
                 "client_connection_check_interval": "5000",
                 "lock_timeout": "0" if timeout == 0 else "10000",
                 "jit": "off",
+                "parallel_setup_cost": "10000",  # a page of a list is there before a parallel worker has started
                 "timezone": "UTC",
             },
         )

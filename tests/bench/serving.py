@@ -148,7 +148,7 @@ async def lists(serving: Serving, connection: asyncpg.Connection) -> list[Result
         "list, deep", [serving.get(f"/v1/customers?class={wide}&region=CN&limit=50&cursor={cursor}")], bare
     )
     results.append(
-        deep.result(f"the same, page {page:,}", AT_LEAST_GET, f"{first.ours_cpu / deep.ours_cpu:.2f} of page 1")
+        deep.result(f"the same, page {page:,}", AT_LEAST_GET, f"{first.ours / deep.ours:.2f} × the time of page 1")
     )
     return results
 

@@ -1,11 +1,11 @@
-"""Timelines and lists with scopes on: of who sees everybody, and of who sees fifty customers."""
+"""Reading with scopes on: of who sees everybody, and of who sees fifty customers."""
 
 import json
 import os
 
 import asyncpg
 
-from tests.bench import data
+from tests.bench import data, searches
 from tests.bench.report import Result
 from tests.bench.serving import Serving, log_in
 
@@ -26,6 +26,7 @@ _BUSY = """
 SELECT customer_id FROM customer_metrics WHERE frequency BETWEEN 40 AND 400 ORDER BY customer_id LIMIT $1
 """
 _GIVE = "UPDATE customer SET owner_id = (SELECT id FROM user_account WHERE username = $1) WHERE id = ANY($2)"
+_WHO = "SELECT id FROM user_account WHERE username = $1"
 _TALKS = f"""
 INSERT INTO interaction (customer_id, kind, direction, outcome, occurred_at, subject, written_by)
 SELECT id, 'call', 'outbound', 'interested', DATE '{data.TODAY.isoformat()}' - n * interval '7 days', 'Spring teas',
@@ -35,7 +36,7 @@ FROM unnest($1::uuid[]) id, generate_series(1, 30) n
 
 
 async def timelines(serving: Serving, connection: asyncpg.Connection) -> list[Result]:
-    """First pages of 50, of customers with some dozens of purchases, 30 interactions and changes of class."""
+    """Customers with some dozens of purchases, 30 interactions and changes of class: first pages of 50, and by id."""
     busy = [row["customer_id"] for row in await connection.fetch(_BUSY, SEEN)]
     await connection.execute(_TALKS, busy)
     common = await connection.fetchval(
@@ -58,4 +59,12 @@ async def timelines(serving: Serving, connection: asyncpg.Connection) -> list[Re
         bare = [reader.get(f"/customers?scheme=abc&name={common}&region=CN&limit=50")]
         figures = reader.compare(f"list, {scope}", [reader.get("/v1/customers?limit=50")], bare)
         results.append(figures.result(f"GET /v1/customers, page of 50, {who}", AT_LEAST))
+        ours = [reader.get(f"/v1/customers/{each}") for each in busy]
+        figures = reader.compare(f"get, {scope}", ours, [reader.get(f"/customers/{each}") for each in busy])
+        results.append(figures.result(f"GET /v1/customers/{{c}}, {who}", AT_LEAST))
+        owner_id = await connection.fetchval(_WHO, username) if scope == "own" else None
+        results += [
+            await searches.first_page(reader, connection, name, of=f", {who}", owner_id=owner_id)
+            for name in searches.SEARCHES
+        ]
     return results
