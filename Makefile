@@ -47,7 +47,7 @@ test: setup  ## run the tests, side by side; ARGS='-k name' chooses
 	@$(BIN)/pytest --numprocesses logical --maxprocesses 8 $(ARGS)
 
 mutate: setup  ## take each check of access away, one after the other: a test must fail without it
-	@$(BIN)/pytest --numprocesses logical --maxprocesses 8 -v tests/test_mutations.py tests/test_scope_mutations.py
+	@$(BIN)/pytest --numprocesses logical --maxprocesses 8 -v tests/test_mutations.py tests/test_scope_mutations.py tests/test_scope_of_one_mutations.py
 
 faults: setup  ## kill, freeze, fill and cut under load, as root; TIMES=20 is the long form, ARGS='--only worker' chooses
 	@$(BIN)/python -m tests.faults $(if $(TIMES),--times $(TIMES)) $(ARGS)

@@ -34,9 +34,9 @@ def upgrade() -> None:
     for name, comment in INSTANTS.items():
         op.add_column(TABLE, sa.Column(name, sa.DateTime(timezone=True), comment=comment), if_not_exists=True)
     op.alter_column(TABLE, "next_fact_at", existing_comment=NEXT, comment="when the next recorded fact begins to count")
-    # Whoever has interactions is measured by the next recalculation of the dirty.
-    op.execute("INSERT INTO dirty_customer SELECT DISTINCT customer_id FROM interaction ON CONFLICT DO NOTHING")
     with concurrently(INDEX):
+        # The columns are let go. Whoever has interactions is measured by the next recalculation of the dirty.
+        op.execute("INSERT INTO dirty_customer SELECT DISTINCT customer_id FROM interaction ON CONFLICT DO NOTHING")
         op.create_index(
             INDEX,
             "interaction",

@@ -16,15 +16,16 @@ TABLE = "customer_metrics"
 
 
 def upgrade() -> None:
-    op.add_column(TABLE, sa.Column("csat", sa.Integer(), comment="the latest answer, 1 to 5"))
-    op.add_column(TABLE, sa.Column("nps_score", sa.Integer(), comment="the latest answer, 0 to 10"))
-    op.add_column(TABLE, sa.Column("complaints_90d", sa.Integer(), server_default="0", nullable=False))
-    op.add_column(
-        TABLE,
+    for column in (
+        sa.Column("csat", sa.Integer(), comment="the latest answer, 1 to 5"),
+        sa.Column("nps_score", sa.Integer(), comment="the latest answer, 0 to 10"),
+        sa.Column("complaints_90d", sa.Integer(), server_default="0", nullable=False),
         sa.Column("complaints_first_at", sa.DateTime(timezone=True), comment="the earliest complaint within 90 days"),
-    )
-    # Whoever said something is measured by the next recalculation of the dirty.
-    op.execute("INSERT INTO dirty_customer SELECT DISTINCT customer_id FROM feedback ON CONFLICT DO NOTHING")
+    ):
+        op.add_column(TABLE, column, if_not_exists=True)
+    # Whoever said something is measured by the next recalculation of the dirty. The columns' lock is let go before.
+    with op.get_context().autocommit_block():
+        op.execute("INSERT INTO dirty_customer SELECT DISTINCT customer_id FROM feedback ON CONFLICT DO NOTHING")
 
 
 def downgrade() -> None:

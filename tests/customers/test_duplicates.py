@@ -138,6 +138,14 @@ async def test_a_pair_is_seen_by_whoever_sees_both_and_contact_data_counts_where
     called = [await create(admin, name=name, phone="+8613800000000") for name in ("Li", "Wei")]
     await find()
     assert [each["score"] for each in await listed(admin)] == [90, 60]
+    by_phone = next(each for each in await listed(admin) if pair(each) == ids(*called))
+    for half in called:
+        sees_half = await make_user(SEES_CONTACT)
+        calls_half = await make_user({**SEES_CONTACT, "customers:read": "all"})
+        for user in (sees_half, calls_half):
+            await give(database, user, half)
+            assert ids(*called) not in [pair(each) for each in await listed(user)]
+            assert (await user.post(f"{PATH}/{by_phone['id']}/dismiss", json={})).status_code == 404
     for user in (masked, clear):
         await give(database, user, *named, called[0])
         assert [pair(each) for each in await listed(user)] == [ids(*named)]
@@ -148,7 +156,6 @@ async def test_a_pair_is_seen_by_whoever_sees_both_and_contact_data_counts_where
     (found,) = await listed(masked)
     assert (found["score"], found["reasons"]) == (75, [{"reason": "same_name", "weight": 75}])
     assert found["customer"]["phone"] == "+86138****5678"
-    by_phone = next(each for each in await listed(admin) if pair(each) == ids(*called))
     for path in (f"{PATH}/{by_phone['id']}", f"/v1/customers/{called[0]['id']}/duplicates"):
         answer = await masked.get(path)
         assert answer.status_code == 404 or answer.json()["items"] == []
