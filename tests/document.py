@@ -390,8 +390,8 @@ async def transfer(service: Service) -> str:
 async def duplicate(service: Service) -> str:
     """Two new customers who may be the same."""
     one, other = sorted([await made(service, "customer_id"), await made(service, "customer_id")])
-    found = "INSERT INTO customer_duplicate (customer_id, other_id, score, plain_score, reasons)"
-    values = """VALUES ($1, $2, 75, 75, '{"same_name": 75}') RETURNING id"""
+    found = "INSERT INTO customer_duplicate (customer_id, other_id, score, contact_score, plain_score, reasons)"
+    values = """VALUES ($1, $2, 75, 75, 75, '{"same_name": 75}') RETURNING id"""
     return str((await service.fetch(f"{found} {values}", uuid.UUID(one), uuid.UUID(other)))[0]["id"])
 
 
