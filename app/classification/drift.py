@@ -1,5 +1,6 @@
 """Drift: how far a scheme's breakpoints moved from those before them, and how many customers that would move."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -7,22 +8,21 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Date, Numeric, Select, cast, func, literal, null, select, tuple_
+from sqlalchemy import func, literal, select, tuple_
 
-from app.classification.compile import StoredRow, expression
+from app.classification import edges, statements, walking
 from app.classification.engine import Scheme
-from app.classification.facts import FactSource
 from app.classification.fitting import Fit
-from app.classification.metrics import Source
-from app.classification.models import breakpoints, customer_metrics, scheme
+from app.classification.models import breakpoints, scheme
+from app.classification.refresh import scope_params
 from app.core import clock
 from app.core.bounds import plain_decimal
-from app.core.db import ReadSession, Record
+from app.core.db import Prepared, ReadSession, Record
 from app.core.errors import NotFound
 from app.core.http.paging import Page
-from app.customers.models import customer
 
 Values = dict[str, Any]
+_BEFORE, _AFTER = "breakpoints_before", "breakpoints_after"
 
 
 async def compared(session: ReadSession, fit: Fit, as_of: datetime) -> Fit:
@@ -36,31 +36,20 @@ async def compared(session: ReadSession, fit: Fit, as_of: datetime) -> Fit:
         return fit
     moved = 0
     if in_force["values"] != fit.values:
-        moved = await session.scalar(_decided_otherwise(fit.scheme, in_force["values"], fit.values, as_of))
+        moved = await _decided_otherwise(session, fit.scheme, in_force["values"], fit.values, as_of)
     return replace(fit, previous_id=in_force["id"], moved=moved)
 
 
-def _decided_otherwise(each: Scheme, before: Values, after: Values, as_of: datetime) -> Select[Any]:
+async def _decided_otherwise(session: ReadSession, each: Scheme, before: Values, after: Values, as_of: datetime) -> int:
     """How many customers have another class under one set of breakpoints than under the other."""
-    m, record = customer_metrics.alias("m"), customer.alias("record")
-    day = literal(clock.business_day(as_of), Date)
-    facts = FactSource(m.c.customer_id, record, literal(as_of), each.key)
-
-    def decided(values: Values) -> ColumnElement[Any]:
-        def edge(name: str) -> ColumnElement[Any]:
-            value = _at(values, each.document.breakpoint_paths[name])
-            return cast(null() if value is None else literal(Decimal(value), Numeric), Numeric(30, 10))
-
-        return expression(each.document, StoredRow(Source(m, day, edge), facts)).class_name
-
-    known = m.outerjoin(record, record.c.id == m.c.customer_id) if each.document.facts else m
-    return select(func.count()).select_from(known).where(decided(before).is_distinct_from(decided(after)))
-
-
-def _at(values: Any, path: tuple[str, ...]) -> Any:
-    for part in path:
-        values = values[int(part)] if isinstance(values, list) else values.get(part)
-    return values
+    sides = replace(each, key=_BEFORE), replace(each, key=_AFTER)
+    limits = edges.given(sides[0], _BEFORE, (sides[1], _AFTER))
+    decided = statements.decisions([sides], None, limits, ranged=True)
+    unlike = decided.c[f"{_BEFORE}_class"].is_distinct_from(decided.c[f"{_AFTER}_class"])
+    counting = Prepared(select(func.count()).select_from(decided).where(unlike))
+    given = {_BEFORE: before, _AFTER: after, "as_of": as_of, "as_of_day": clock.business_day(as_of)}
+    params = [given | scope_params(part) for part in await walking.parts(session)]
+    return sum(await asyncio.gather(*(session.scalar(counting, part) for part in params)))
 
 
 # ---- shown -----------------------------------------------------------------------------------------------------------

@@ -76,12 +76,14 @@ def in_force(schemes: Sequence["Scheme"]) -> Edges:
     return Edges(select(*fitted, *columns).cte("edges").prefix_with("MATERIALIZED"))
 
 
-def given(each: "Scheme", parameter: str) -> Edges:
-    """Breakpoints that this parameter gives, for one scheme; null when it was never fitted."""
-    values = bindparam(parameter, type_=JSONB)
-    fitted = case((values.is_not(None), literal(NO_FIT, UuidType)))
-    columns = select(fitted.label(f"{each.key} fit"), *_columns(each, values))
-    return Edges(columns.cte(parameter).prefix_with("MATERIALIZED"))
+def given(each: "Scheme", parameter: str, *more: tuple["Scheme", str]) -> Edges:
+    """Breakpoints that this parameter gives for a scheme, each of `more` for another; null when it was never fitted."""
+    columns: list[ColumnElement[Any]] = []
+    for asked, name in ((each, parameter), *more):
+        values = bindparam(name, type_=JSONB)
+        fitted = case((values.is_not(None), literal(NO_FIT, UuidType)))
+        columns += [fitted.label(f"{asked.key} fit"), *_columns(asked, values)]
+    return Edges(select(*columns).cte(parameter).prefix_with("MATERIALIZED"))
 
 
 def _columns(each: "Scheme", values: ColumnElement[Any], *within: str) -> list[ColumnElement[Any]]:

@@ -31,15 +31,13 @@ from app.classification.definitions import (
 from app.classification.engine import Scheme
 from app.classification.metrics import Source
 from app.classification.models import customer_metrics
-from app.classification.refresh import AS_OF, NOBODY, Range, scope_params, within
+from app.classification.refresh import AS_OF, scope_params, within
 from app.classification.rules import interpolate, positions, rounded_down, weighted_quantile
-from app.classification.walking import ranges
+from app.classification.walking import parts
 from app.core import clock
 from app.core.bounds import plain_decimal
 from app.core.db import ReadSession
 from app.core.errors import Invalid
-from app.core.settings import get_settings
-from app.customers.queries import customer_count
 from app.purchases.queries import gap_histogram
 
 Fitted = tuple[int, dict[str, Any]]
@@ -206,20 +204,14 @@ async def _gap_quantiles(
 async def _gaps(session: ReadSession, as_of: datetime) -> tuple[Counter[int], Counter[int]]:
     """How often each gap between purchase days occurs, and how often as a customer's first; read side by side."""
     counting = gap_histogram(AS_OF, lambda customer_id: within(customer_id, ranged=True))
-    parts = [{"as_of": as_of, **scope_params(part)} for part in await _parts(session)]
+    params = [{"as_of": as_of, **scope_params(part)} for part in await parts(session)]
     gaps: Counter[int] = Counter()
     first_gaps: Counter[int] = Counter()
-    for rows in await asyncio.gather(*(session.all(counting, part) for part in parts)):
+    for rows in await asyncio.gather(*(session.all(counting, part) for part in params)):
         for row in rows:
             gaps[row["gap"]] += row["gaps"]
             first_gaps[row["gap"]] += row["first_gaps"]
     return gaps, first_gaps
-
-
-async def _parts(session: ReadSession) -> list[Range]:
-    """Everybody in as many ranges as there are lanes."""
-    size = -(-await customer_count(session) // get_settings().recalculation_lanes)
-    return await ranges(session, NOBODY, size=size) if size else []
 
 
 _FITTERS: dict[type[Any], Callable[[ReadSession, Any, datetime], Awaitable[Fitted]]] = {

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from app.classification.refresh import Range
+from app.classification.refresh import NOBODY, Range
 from app.core.db import Database, ReadSession
 from app.core.settings import get_settings
-from app.customers.queries import nth_customer_after
+from app.customers.queries import customer_count, nth_customer_after
 
 CHUNK = 10_000
 T = TypeVar("T")
@@ -43,3 +43,9 @@ async def ranges(session: ReadSession, after: UUID, *, size: int, at_most: int |
         found.append(Range(after, up_to))
         after = up_to
     return found
+
+
+async def parts(session: ReadSession) -> list[Range]:
+    """Everybody in as many ranges as there are lanes, for what is only read, and each all at once."""
+    size = -(-await customer_count(session) // get_settings().recalculation_lanes)
+    return await ranges(session, NOBODY, size=size) if size else []

@@ -240,10 +240,10 @@ def gap_histogram(as_of: BindParameter[Any], who: Callable[[ColumnElement[Any]],
     """How often each gap between a customer's purchase days occurs: `gap` days, `gaps`, `first_gaps` among them.
 
     One walk along the covering index. Purchases of one day are no gap; a gap that begins on the customer's first
-    day is the first.
+    day is the first. The frame is of rows: one of peers would look at every row twice.
     """
     p = purchase.c
-    window: dict[str, Any] = {"partition_by": p.customer_id, "order_by": p.occurred_on}
+    window: dict[str, Any] = {"partition_by": p.customer_id, "order_by": p.occurred_on, "rows": (None, 0)}
     before = func.lag(p.occurred_on).over(**window)
     days = (
         select(

@@ -103,17 +103,18 @@ async def _measure(url: str, size: Size, only: tuple[str, ...]) -> tuple[list[Re
         version = await connection.fetchval("SHOW server_version")
         say("Recalculations")
         results = await bulk.first_recalculation(url, connection)
-        if "recalculate" in only:
+        if set(only) & {"recalculate", "simulate", "sweep"}:
             results += await bulk.later_recalculations(url, connection)
-        else:
+        full = next((each for each in results if each.work == bulk.FULL), None)
+        if "recalculate" not in only:
             results = []  # the classes were needed, their time was not asked for
             bulk.on(data.TODAY)
-        if "simulate" in only:
+        if full and "simulate" in only:
             say("Simulations")
-            results += await simulations.drafts(url, connection)
-        if "sweep" in only:
+            results += await simulations.drafts(url, connection, full)
+        if full and "sweep" in only:
             say("Sweeps")
-            results += await sweeps.of_who_is_due(url, connection)
+            results += await sweeps.of_who_is_due(url, connection, full)
         await connection.execute("VACUUM ANALYZE")
         if set(only) & {*REQUESTS, "batch", "import"}:
             results += await _requests(url, connection, size, only)

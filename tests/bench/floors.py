@@ -13,6 +13,9 @@ it with the server's own settings: parallel if the planner likes. Its rows are s
 has to compute every one and to send none. It compares nothing with what stands, decides no class and writes nothing.
 `THREE_SUMS` is the least a GROUP BY can be: how many, how much, how late; the covering index makes it parallel.
 
+`writing` copies the classes and the history that a first recalculation has written, ready as they are, into tables
+like theirs: INSERT … SELECT in chunks of as many customers, as many at once as ours. It measures and decides nothing.
+
 `INSERT` is one INSERT … SELECT FROM jsonb_to_recordset for as many interactions as a batch has, into the same table
 with its indexes, each committed by itself, on one connection. It checks nothing, looks no customer up, finds no row
 that was there before, announces nothing and leaves no customer to be measured again.
@@ -22,6 +25,7 @@ purchase_line as they stand, with what they hold and with all their indexes, in 
 foreign keys. It validates nothing, looks no reference up and finds no row that was there before.
 """
 
+import asyncio
 import json
 import os
 import time
@@ -29,6 +33,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -232,6 +237,43 @@ async def _best(connection: Any, statement: str, *arguments: Any, runs: int = 3)
         await connection.fetch(statement, *arguments)
         times.append(time.perf_counter() - started)
     return min(times)
+
+
+_LIKE = """
+CREATE TABLE bench_class (LIKE customer_class INCLUDING ALL);
+CREATE TABLE bench_change (LIKE class_change INCLUDING ALL)
+"""
+_READY = (
+    "INSERT INTO bench_class SELECT * FROM customer_class WHERE customer_id > $1 AND customer_id <= $2"
+    " ORDER BY customer_id, scheme",
+    "INSERT INTO bench_change OVERRIDING SYSTEM VALUE SELECT * FROM class_change"
+    " WHERE customer_id > $1 AND customer_id <= $2",
+)
+
+
+async def writing(url: str, connection: Any, chunk: int, lanes: int) -> float:
+    """Seconds to write every class and change anew, which stand, in so many lanes."""
+    numbered = "SELECT id, row_number() OVER (ORDER BY id) AS n, count(*) OVER () AS of FROM customer"
+    ends = await connection.fetch(f"SELECT id FROM ({numbered}) c WHERE n % $1 = 0 OR n = of ORDER BY id", chunk)
+    ids = [UUID(int=0), *(row["id"] for row in ends)]
+    ranges = iter(list(pairwise(ids)))
+    await connection.execute(_LIKE)
+
+    async def lane() -> None:
+        own = await asyncpg.connect(url)
+        for after, up_to in ranges:
+            async with own.transaction():
+                for statement in _READY:
+                    await own.execute(statement, after, up_to)
+        await own.close()
+
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(lanes):
+            group.create_task(lane())
+    seconds = time.perf_counter() - started
+    await connection.execute("DROP TABLE bench_class, bench_change")
+    return seconds
 
 
 _COPY_TABLE = """

@@ -8,7 +8,7 @@ from app import features
 from app.classification import sweep
 from app.core import clock
 from app.core.jobs import JobContext
-from tests.bench.bulk import recalculate, worker_database
+from tests.bench.bulk import worker_database
 from tests.bench.report import Result
 
 AT_MOST = 0.05
@@ -19,12 +19,14 @@ UPDATE customer_metrics SET next_review_at = $1 WHERE abs(hashtextextended(custo
 """
 
 
-async def of_who_is_due(url: str, connection: Any) -> list[Result]:
-    """One customer in a hundred is due; nobody else is looked at. The quickest of three nights."""
+async def of_who_is_due(url: str, connection: Any, full: Result) -> list[Result]:
+    """One customer in a hundred is due; nobody else is looked at. The quickest of three nights.
+
+    Held against the full recalculation of a day later: what the night would cost without it.
+    """
     features.install()
     await connection.execute("VACUUM ANALYZE customer_metrics, customer_class")
     now = clock.business_now()
-    full = await recalculate(url, as_of=now, refit=False)
     await _sweep(url)
     nights = []
     for _ in range(3):
@@ -32,7 +34,7 @@ async def of_who_is_due(url: str, connection: Any) -> list[Result]:
         nights.append(await _sweep(url))
     note = f"{int(status.split()[-1]):,} customers due"
     work = f"sweep of the customers who are due, one in {DUE}"
-    return [Result(work, "s", min(nights), full.seconds, "full recalculation", "≤", AT_MOST, note)]
+    return [Result(work, "s", min(nights), full.ours, "full recalculation", "≤", AT_MOST, note)]
 
 
 async def _sweep(url: str) -> float:
