@@ -1,8 +1,12 @@
 """A portrait, put together."""
 
+import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
+
+from sqlalchemy import func, literal, select
 
 from app.classification.metrics import METRICS
 from app.classification.portraits import basics, habits
@@ -16,14 +20,13 @@ from app.core.db import ReadSession, Record
 async def portrait(session: ReadSession, group: Group) -> dict[str, Any]:
     """How many they are, what they are worth and what they are like, against everybody.
 
-    A lift is their share divided by everybody's. Whose purchases are read, and how many, `measured` says.
+    A lift is their share divided by everybody's. Whose purchases are read, and how many, `measured` says. What is
+    counted over everybody and what is read of the samples go side by side: each takes seconds of a million customers.
     """
     as_of = clock.business_now()
-    whole = await basics.totals(session, group)
-    inside, everybody = [await habits.draw(session, group, inside=which) for which in (True, False)]
-    medians = [await habits.medians(session, sample) for sample in (inside, everybody)]
-    likenesses = await basics.likenesses(session, group, whole["inside"], whole["everybody"])
-    bought = await habits.bought(session, inside, everybody, as_of)
+    (whole, likenesses), (medians, bought) = await asyncio.gather(
+        _counted(session, group), _sampled(session, group, as_of)
+    )
     return {
         "as_of": as_of,
         "customers": whole["inside"],
@@ -39,6 +42,20 @@ async def portrait(session: ReadSession, group: Group) -> dict[str, Any]:
             **bought["rhythm"],
         },
     }
+
+
+async def _counted(session: ReadSession, group: Group) -> tuple[Record, dict[str, list[Any]]]:
+    whole = await basics.totals(session, group)
+    return whole, await basics.likenesses(session, group, whole["inside"], whole["everybody"])
+
+
+async def _sampled(session: ReadSession, group: Group, as_of: datetime) -> tuple[list[Record], dict[str, Any]]:
+    inside, everybody = [await habits.draw(session, group, inside=which) for which in (True, False)]
+    async with session.database.transaction() as own:
+        # Of thousands of customers PostgreSQL would read everybody's purchases: four times as long, of a million.
+        await own.all(select(func.set_config("enable_seqscan", "off", literal(True))))
+        medians = [await habits.medians(own, sample) for sample in (inside, everybody)]
+        return medians, await habits.bought(own, inside, everybody, as_of)
 
 
 def _metric(name: str, whole: Record, medians: Record, usual_medians: Record) -> dict[str, Any]:

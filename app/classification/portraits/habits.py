@@ -21,7 +21,7 @@ from app.core.db import ReadSession, Record
 from app.purchases import habits
 from app.purchases.habits import TIMES, Who
 
-SAMPLE = 10_000
+SAMPLE = 5_000
 """Customers at most whose purchases are read for one portrait; as many again for everybody."""
 
 

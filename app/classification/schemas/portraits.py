@@ -88,7 +88,7 @@ class RhythmOut(Out):
 
 
 class MeasuredOut(Out):
-    """Whose medians, categories and times these are: all, or of many 10,000, drawn the same way each time.
+    """Whose medians, categories and times these are: all, or of many 5,000, drawn the same way each time.
 
     Purchases are those of the customers whose purchases you may read.
     """
