@@ -46,9 +46,11 @@ def _run(connection: Connection) -> None:
 
 async def _online(url: str) -> None:
     engine = create_async_engine(url, connect_args={"server_settings": {"application_name": APPLICATION}})
-    async with engine.connect() as connection:
-        await connection.run_sync(_run)
-    await engine.dispose()
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_run)
+    finally:
+        await engine.dispose()  # whoever failed lets go of the lock, too
 
 
 if context.is_offline_mode():

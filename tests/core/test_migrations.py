@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 from app.core import migrations
 from tests.service import sync_database
@@ -88,3 +89,9 @@ def test_what_a_migration_that_was_broken_off_left_is_made_again(database: str) 
     migrations.upgrade(database)
     migrations.check(database)
     assert fetch(database, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_purchase_latest'::regclass")
+
+
+def test_one_that_fails_lets_the_next_one_begin(database: str) -> None:
+    with pytest.raises(CommandError, match="no such revision"):
+        migrations.upgrade(database, "no such revision")
+    assert fetch(database, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
