@@ -9,6 +9,7 @@
 import argparse
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,8 @@ def main() -> None:
         get_settings.cache_clear()
         try:
             results, version = asyncio.run(_measure(url, size, asked.only))
-            if size is not SMALL and "recalculate" in asked.only:
-                results.append(asyncio.run(_growth(base.fresh_run(server_url, SMALL), size, results)))
+            if size is not SMALL and set(asked.only) & {"recalculate", "import"}:
+                results += asyncio.run(_beside(base.fresh_run(server_url, SMALL), size, asked.only, results))
         finally:
             base.drop_run(server_url)
     if "start" in asked.only:
@@ -123,11 +124,23 @@ async def _measure(url: str, size: Size, only: tuple[str, ...]) -> tuple[list[Re
         await connection.close()
 
 
-async def _growth(url: str, size: Size, results: list[Result]) -> Result:
-    full = next(each for each in results if each.work == bulk.FULL)
+async def _beside(url: str, size: Size, only: tuple[str, ...], large: list[Result]) -> list[Result]:
+    """What a small base says beside the large one: what growth costs, and an import into it."""
+    results = []
     connection = await asyncpg.connect(url)
     try:
-        return await bulk.growth(url, connection, SMALL, size, full.ours)
+        say("The small base")
+        await bulk.first_recalculation(url, connection)
+        if "recalculate" in only:
+            full = next(each for each in large if each.work == bulk.FULL)
+            results.append(await bulk.growth(url, connection, SMALL, size, full.ours))
+        if "import" in only:
+            bulk.on(data.TODAY)
+            with our_server() as ours:
+                admin = await serving.log_in(connection, SECRET, "admin")
+                file = replace(SMALL, imported=size.imported)
+                results += await bulk.imports(url, connection, file, ours.url, admin)
+        return results
     finally:
         await connection.close()
 

@@ -90,7 +90,7 @@ class Health:
 
     def _ask(self) -> None:
         with httpx.Client(base_url=self.url, timeout=10) as client:
-            while not self._stop.wait(0.05):
+            while not self._stop.wait(0.1):
                 began = time.perf_counter()
                 try:
                     answer = client.get("/healthz")
