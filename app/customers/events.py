@@ -18,7 +18,7 @@ class CustomerCreated:
 
 @dataclass(frozen=True, slots=True)
 class CustomersCreated:
-    """Many customers at once, from an import or a batch; told to handlers only."""
+    """Many customers at once, from an import; told to handlers only, others hear of each."""
 
     name: ClassVar[str] = "customers.created"
     stored: ClassVar[bool] = False
@@ -38,7 +38,7 @@ class CustomerChanged:
 
 @dataclass(frozen=True, slots=True)
 class CustomersChanged:
-    """The same fields of many customers at once; told to handlers only."""
+    """The same fields of many customers at once; told to handlers only, others hear of each."""
 
     name: ClassVar[str] = "customers.changed"
     stored: ClassVar[bool] = False

@@ -24,6 +24,7 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    literal_column,
     or_,
     select,
     update,
@@ -33,11 +34,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from app.core import audit
 from app.core.bounds import In, Line, Reference
 from app.core.db import WriteSession, metadata
-from app.core.events import publish
+from app.core.events import keep, publish
 from app.customers import references
-from app.customers.events import CustomersChanged
+from app.customers.events import CustomerChanged, CustomersChanged
 from app.customers.fact_files import compile_rows
-from app.customers.models import customer
+from app.customers.models import PERSONAL, customer
 from app.customers.schemas import Email, Kind, Language, Phone, Region, Tags
 from app.customers.service import WRITE
 from app.imports.kinds import Batch, ImportColumn, Layout, Merged, Options, Rejection, RowCompiler
@@ -150,15 +151,20 @@ async def _change(session: WriteSession, batch: Batch, given: Any) -> int:
     """Write what the file says, held rows only; how many it changed of those who were there before."""
     said = {name: func.coalesce(given.c[name], _c[name]) for name in _SAID}
     new = (_c.created_at == func.now()).label("new")
+    old = [literal_column(f"old.{name}", _c[name].type).label(f"old_{name}") for name in _SAID]
     rows = await session.all(
         update(customer)
         .where(_differs(given))
         .values(**said, version=_c.version + 1, updated_at=func.now())
-        .returning(_c.id, new)
+        .returning(_c.id, _c.version, new, *(_c[name] for name in _SAID), *old)
     )
     for row in rows:
-        action = "customer.created" if row["new"] else "customer.changed"
-        audit.record(session, batch.actor, action, "customer", row["id"], after={"import": batch.import_id})
+        was, becomes = audit.changed({name: row[f"old_{name}"] for name in _SAID}, {name: row[name] for name in _SAID})
+        after = {**becomes, "import": batch.import_id}
+        audit.record(
+            session, batch.actor, "customer.changed", "customer", row["id"], before=was, after=after, personal=PERSONAL
+        )
+        keep(session, CustomerChanged(row["id"], row["version"], sorted(becomes)))
     if rows:
         fields = [name for name in _SAID if batch.layout.mapped(name)]
         await publish(session, CustomersChanged([row["id"] for row in rows], fields))

@@ -9,10 +9,11 @@ from sqlalchemy import FromClause, Text, any_, column, func, literal, select, te
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
+from app.core import audit
 from app.core.db import ReadSession, WriteSession
-from app.core.events import publish
+from app.core.events import keep, publish
 from app.customers.document import visible_to
-from app.customers.events import CustomersCreated
+from app.customers.events import CustomerCreated, CustomersCreated
 from app.customers.models import customer, customer_identity
 from app.identity.actor import Actor, Scope
 from app.imports.kinds import Batch
@@ -65,14 +66,12 @@ async def reached_by_identity(
     return {(row["kind"], row["value"]): row["customer_id"] for row in rows}
 
 
-async def create_by_reference(
-    session: WriteSession, actor: Actor, permission: str, references: Sequence[str], *, source: str
-) -> int:
+async def create_by_reference(session: WriteSession, batch: Batch, permission: str, references: Sequence[str]) -> int:
     """Create a customer, named like its reference, for each that has none; how many there were.
 
     Someone else may create the same customer at this moment: the identity decides whose it is.
     """
-    owner_id, unit_id = _place(actor, permission)
+    owner_id, unit_id = _place(batch.actor, permission)
     given = func.unnest(literal(sorted(references), ARRAY(Text))).column_valued("reference")
     i = customer_identity
     identities = (
@@ -90,7 +89,7 @@ async def create_by_reference(
             select(
                 identities.c.customer_id,
                 identities.c.value,
-                literal(source),
+                literal("import"),
                 literal(owner_id, UuidType),
                 literal(unit_id, UuidType),
             ),
@@ -98,6 +97,9 @@ async def create_by_reference(
         .returning(customer.c.id)
     )
     ids = [row[0] for row in rows]
+    for each in ids:
+        audit.record(session, batch.actor, "customer.created", "customer", each, after={"import": batch.import_id})
+        keep(session, CustomerCreated(each))
     if ids:
         await publish(session, CustomersCreated(ids))
     return len(ids)
@@ -127,7 +129,7 @@ async def settle(session: WriteSession, batch: Batch, permission: str, wanted: s
         found += [Referenced(reference, uuid4(), reachable=True) for reference in missing]
         created = len(missing)
     elif missing and create:
-        created = await create_by_reference(session, actor, permission, list(missing), source="import")
+        created = await create_by_reference(session, batch, permission, list(missing))
         found += await find_by_reference(session, actor, permission, list(missing))
     known = {each.reference: each.customer_id for each in found if each.reachable}
     if known and not dry_run:

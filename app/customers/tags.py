@@ -11,11 +11,11 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.core import audit, jobs
 from app.core.db import ReadSession, WriteSession
 from app.core.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
-from app.core.events import publish
+from app.core.events import keep, publish
 from app.core.http.paging import Page
 from app.core.jobs import Interrupted, JobContext
 from app.customers.document import visible_to
-from app.customers.events import CustomersChanged, TagReplaced
+from app.customers.events import CustomerChanged, CustomersChanged, TagReplaced
 from app.customers.models import customer
 from app.customers.schemas import MAX_TAGS
 from app.customers.service import WRITE, apply, locked, note_shown
@@ -154,7 +154,7 @@ async def replace_some(session: WriteSession, tags: Sequence[str], into: str | N
     rows = await session.all(some.with_for_update(key_share=True))
     ids = [row["id"] for row in rows]
     if ids:
-        await session.execute(
+        changed = await session.all(
             update(customer)
             .where(customer.c.id == any_(literal(ids, ARRAY(UuidType))))
             .values(
@@ -162,7 +162,10 @@ async def replace_some(session: WriteSession, tags: Sequence[str], into: str | N
                 version=customer.c.version + 1,
                 updated_at=func.now(),
             )
+            .returning(customer.c.id, customer.c.version)
         )
+        for row in changed:
+            keep(session, CustomerChanged(row["id"], row["version"], ["tags"]))
         await publish(session, CustomersChanged(ids, ["tags"]))
     return len(ids)
 

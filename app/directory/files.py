@@ -21,7 +21,6 @@ from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Problem
 from app.core.http.paging import Page
 from app.core.jobs import JobContext
 from app.customers.document import READ_CONTACT
-from app.customers.events import CustomerDeleted, CustomerErased
 from app.directory.models import export, export_piece
 from app.directory.queries import condition_of, known_class
 from app.directory.schemas import ExportIn
@@ -176,13 +175,13 @@ def _units(actor: Actor, scope: Scope) -> set[UUID]:
 # ---- withdrawn and forgotten -----------------------------------------------------------------------------------------
 
 
-async def on_departure(session: WriteSession, event: CustomerDeleted | CustomerErased) -> None:
+async def withdraw(session: WriteSession, customer_id: UUID) -> None:
     """Withdraw every file that the customer is in, and stop those that are being made."""
     p = export_piece.c
     holding = (
         select(p.export_id)
-        .where(p.first_customer_id <= event.customer_id, p.last_customer_id >= event.customer_id)
-        .where(literal(event.customer_id, UuidType) == any_(p.customer_ids))
+        .where(p.first_customer_id <= customer_id, p.last_customer_id >= customer_id)
+        .where(literal(customer_id, UuidType) == any_(p.customer_ids))
         .distinct()
     )
     ids = [row["export_id"] for row in await session.all(holding)]

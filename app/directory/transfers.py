@@ -3,12 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.core import audit, work
 from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Invalid, NotFound
 from app.core.http.paging import Page
+from app.core.jobs import JobContext
 from app.customers.transfers import check_hands
 from app.directory.models import transfer
 from app.directory.queries import condition_of
@@ -62,6 +63,19 @@ async def cancel(session: WriteSession, actor: Actor, transfer_id: UUID) -> None
     """Stop before the next block. Raises `NotFound` for another's, and `Conflict` when it has ended."""
     await _own(session, transfer_id, session.principal)
     await work.cancel(session, actor, transfer, transfer_id)
+
+
+async def forget_ended(context: JobContext) -> None:
+    """The job: what was searched for is kept no longer than it is needed."""
+    async with context.database.transaction() as session:
+        await forget_searches(session)
+
+
+async def forget_searches(session: WriteSession) -> None:
+    """Of a transfer that has ended, whose customers they were is not kept: a search may name a person."""
+    t = transfer.c
+    searched = (~work.under_way(transfer), t.asked.has_key("where"))
+    await session.execute(update(transfer).where(*searched).values(asked=t.asked.delete_path(["where"])))
 
 
 async def _own(session: ReadSession, transfer_id: UUID, principal: str) -> Record:

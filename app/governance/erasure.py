@@ -6,7 +6,8 @@ backup that is put back: replaying it erases whoever the backup brought back.
 
 import json
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
@@ -23,9 +24,18 @@ from app.identity.actor import SYSTEM, Actor, Scope
 _t = erasure.c
 
 
+class Tombstone(NamedTuple):
+    """Who was erased, when, and who asked."""
+
+    customer_id: UUID
+    erased_at: datetime
+    erased_by: str
+
+
 async def erase(session: WriteSession, actor: Actor, customer_id: UUID) -> dict[str, Any]:
     """Erase the person and leave a tombstone; once more, what came since. Raises `NotFound` out of reach."""
-    marks = [await _mark(session, each, session.principal) for each in await _forget(session, actor, customer_id)]
+    everybody = await _forget(session, actor, customer_id)
+    marks = [await _mark(session, Tombstone(each, clock.now(), session.principal)) for each in everybody]
     return dict(marks[0])
 
 
@@ -36,8 +46,8 @@ async def _forget(session: WriteSession, actor: Actor, customer_id: UUID) -> lis
     return everybody
 
 
-async def _mark(session: WriteSession, customer_id: UUID, by: str) -> Record:
-    marked = upsert(erasure).values(customer_id=customer_id, erased_at=clock.now(), erased_by=by)
+async def _mark(session: WriteSession, stone: Tombstone) -> Record:
+    marked = upsert(erasure).values(stone._asdict())
     again = {"erased_at": marked.excluded.erased_at, "erased_by": marked.excluded.erased_by}
     row = await session.first(
         marked.on_conflict_do_update(index_elements=["customer_id"], set_=again).returning(erasure)
@@ -63,30 +73,36 @@ async def tombstones(session: ReadSession) -> AsyncIterator[dict[str, str]]:
         }
 
 
-def read(number: int, line: str) -> tuple[UUID, str]:
-    """Whom a tombstone names, and who asked. Raises `Invalid` with the line's number for what is none."""
+def read(number: int, line: str) -> Tombstone:
+    """A tombstone as it is kept outside. Raises `Invalid` with the line's number for what is none."""
     try:
         stone = json.loads(line)
-        return UUID(stone["customer_id"]), str(stone["erased_by"])
+        erased_at = datetime.fromisoformat(stone["erased_at"]).astimezone(UTC)
+        return Tombstone(UUID(stone["customer_id"]), erased_at, str(stone["erased_by"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Invalid.at(f"/{number}", "this line is no tombstone as `strata tombstones` prints it") from error
 
 
-async def replay(database: Database, stones: Iterable[tuple[UUID, str]]) -> tuple[int, int]:
-    """Erase whoever is named and not erased here; gives how many were, and of how many others nothing was left."""
+async def replay(database: Database, stones: Iterable[Tombstone]) -> tuple[int, int]:
+    """Erase whoever is named and not erased here since; how many were, and of how many others nothing was left.
+
+    An older erasure does not count: the backup may be of between the two, with what was written in between.
+    """
     erased = known = 0
-    for customer_id, by in stones:
-        async with database.transaction(principal=by) as session:
-            if await session.first(select(_t.customer_id).where(_t.customer_id == customer_id)):
+    for stone in stones:
+        async with database.transaction(principal=stone.erased_by) as session:
+            since = (_t.customer_id == stone.customer_id, _t.erased_at >= stone.erased_at)
+            if await session.first(select(_t.customer_id).where(*since)):
                 known += 1
                 continue
             try:
-                everybody = await _forget(session, SYSTEM, customer_id)
+                everybody = await _forget(session, SYSTEM, stone.customer_id)
             except NotFound:
-                everybody = [customer_id]
+                everybody = [stone.customer_id]
                 known += 1  # a backup from before this customer, or one deleted since
             else:
                 erased += 1
+            at = max(clock.now(), stone.erased_at)  # replayed again, it changes nothing
             for each in everybody:
-                await _mark(session, each, by)
+                await _mark(session, Tombstone(each, at, stone.erased_by))
     return erased, known

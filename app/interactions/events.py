@@ -37,7 +37,7 @@ class InteractionCorrected:
 
 @dataclass(frozen=True, slots=True)
 class InteractionsRecorded:
-    """Many at once, of these customers; the outbox holds an `interaction.recorded` for each."""
+    """Many at once, told to handlers only: others hear of each of a batch, and of a file as a whole."""
 
     name: ClassVar[str] = "interactions.recorded"
     stored: ClassVar[bool] = False

@@ -7,7 +7,9 @@ from uuid import UUID
 import httpx
 import pytest
 
+from app.core.checks import findings
 from app.core.db import Database
+from app.features import CHECKS
 from tests.conftest import MakeUser, RunJobs
 from tests.customers.customers import PHONE, create, external
 from tests.imports.sending import completed, counts, csv_of, send
@@ -42,8 +44,24 @@ async def test_a_row_becomes_a_customer_with_all_that_it_says(
     assert [first[name] for name in said] == [*WHOLE[1:7], PHONE, "a@x.example", ["a", 'b"\\']]
     assert (second["name"], second["kind"], second["source"]) == ("C2", "person", "import")
     async with database.connection() as connection:
-        rows = await connection.fetch("SELECT action, after FROM audit_event WHERE resource = 'customer'")
-    assert [(row["action"], row["after"]) for row in rows] == [("customer.created", {"import": done["id"]})]
+        rows = await connection.fetch(
+            "SELECT resource_id, action, before, after FROM audit_event WHERE resource = 'customer'"
+        )
+        told = await connection.fetch("SELECT name, payload FROM outbox_event WHERE name LIKE 'customer.%'")
+    from_file = {"import": done["id"]}
+    created = [(each["id"], "customer.created", None, from_file) for each in (first, second)]
+    *unlike, changed = sorted((tuple(row) for row in rows), key=lambda row: row[1] == "customer.changed")
+    assert (sorted(unlike), changed[:2]) == (sorted(created), (first["id"], "customer.changed"))
+    assert (changed[2]["kind"], changed[3]["kind"], changed[3]["phone"]) == ("person", "company", {"personal": True})
+    assert from_file.items() <= changed[3].items()
+    fields = sorted(changed[2])
+    assert {(row["name"], row["payload"]["customer_id"]) for row in told} == {
+        *(("customer.created", each["id"]) for each in (first, second)),
+        ("customer.changed", first["id"]),
+    }
+    assert [row["payload"]["fields"] for row in told if "fields" in row["payload"]] == [fields]
+    found = [each async for each in findings(database, CHECKS)]
+    assert [each.promise for each in found if each.violations] == []
 
 
 async def test_a_cell_that_says_something_changes_whoever_is_there_and_the_last_row_counts(

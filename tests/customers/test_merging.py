@@ -168,11 +168,32 @@ async def test_what_names_the_merged_customer_is_answered_by_the_survivor(
 
 
 async def test_who_is_asked_for_stands_in_the_record(admin: httpx.AsyncClient) -> None:
-    one = await create(admin, email=EMAIL, region="CN-31")
-    two = await create(admin, name="Li Wai", email="other@example.com", region="CN-44", title="Dr")
-    await merged(admin, one, two, take=["name", "email"])
+    one = await create(admin, email=EMAIL, region="CN-31", birthday="1980-02-29")
+    more = {"title": "Dr", "birthday": "1980-03-01"}
+    two = await create(admin, name="Li Wai", email="other@example.com", region="CN-44", **more)
+    made = await merged(admin, one, two, take=["name", "email", "birthday"])
     now = await read(admin, one)
     assert (now["name"], now["email"], now["region"], now["title"]) == ("Li Wai", "other@example.com", "CN-31", "Dr")
+    assert now["birthday"] == "1980-03-01"
+    await undone(admin, made)
+    assert [(await read(admin, each))["birthday"] for each in (one, two)] == ["1980-02-29", "1980-03-01"]
+
+
+async def test_who_changes_hands_by_a_merge_has_it_in_its_history(
+    admin: httpx.AsyncClient, make_user: MakeUser
+) -> None:
+    seller = await make_user({})
+    unit = await post(admin, "/v1/units", {"name": "elsewhere"})
+    hands = {"owner_id": seller.headers["X-Test-User"], "unit_id": unit["id"]}
+    one, two = await create(admin), await create(admin, **hands)
+    mine = {name: one[name] for name in hands}
+    made = await merged(admin, one, two, take=list(hands))
+    assert {name: (await read(admin, one))[name] for name in hands} == hands
+    await undone(admin, made)
+    assert {name: (await read(admin, one))[name] for name in hands} == mine
+    moves = (await read(admin, one, "/transfers"))["items"]
+    assert [{name: each[f"to_{name}"] for name in hands} for each in moves] == [mine, hands]
+    assert [{name: each[f"from_{name}"] for name in hands} for each in moves] == [hands, mine]
 
 
 async def test_employees_follow_their_company_and_go_back(admin: httpx.AsyncClient) -> None:
@@ -309,6 +330,7 @@ async def someone(admin: httpx.AsyncClient, chance: random.Random) -> Any:
         custom={key: str(chance.randint(0, 2)) for key in chance.sample("pqr", 2)},
         identities=[external(uuid.uuid4().hex) for _ in range(chance.randint(0, 2))],
         **{name: chance.choice(["zh", "en"]) for name in ("language", "title", "source") if chance.random() < 0.5},
+        **({"birthday": chance.choice(["1980-02-29", "1999-12-31"])} if chance.random() < 0.5 else {}),
     )
     for order_ref in chance.sample(["SO-1", "SO-2", "SO-3"], chance.randint(0, 3)):
         at = chance.choice(["2020-06-02T03:04:05Z", "2019-10-02T03:04:05Z", "2012-10-02T03:04:05Z"])

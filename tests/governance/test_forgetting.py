@@ -10,12 +10,13 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from sqlalchemy import Table
+from sqlalchemy import Table, insert
 
-from app.core import personal
+from app.core import clock, personal
 from app.core.db import Database
 from app.core.errors import Invalid
 from app.core.settings import get_settings
+from app.customers.models import customer_note
 from app.features import metadata
 from app.governance import erasure
 from app.identity.actor import SYSTEM
@@ -27,6 +28,7 @@ from tests.webhooks.horizon import others_have_ended
 PHONE, EMAIL, ANOTHER = "+8613912345678", "canary@example.com", "CANARY-77"
 WORD = "canary"
 CANARIES = (WORD, "13912345678", "3912345678")
+NEVER = json.dumps({"customer_id": str(uuid.UUID(int=0)), "erased_at": "never", "erased_by": "y"})
 
 
 async def a_life(admin: httpx.AsyncClient) -> str:
@@ -125,6 +127,12 @@ async def test_after_an_erasure_nothing_personal_is_left_anywhere(
     customer = await a_life(admin)
     other = await create(admin, name="Somebody Else", phone="+8613800000001")
     await _what_waits(database, customer, other["id"])
+    searched = {"field": "email", "op": "eq", "value": EMAIL}
+    moved = await admin.post(
+        "/v1/customers/transfers", json={"to": {"owner_id": None}, "where": searched, "dry_run": True}
+    )
+    assert moved.status_code == 202, moved.text
+    await run_jobs()
     before = await everything(database)
     assert all(canary in before.lower() for canary in CANARIES)
     holding = [table for table in OF_A_CUSTOMER if table.name not in TECHNICAL and personal.columns_of(table)]
@@ -200,8 +208,15 @@ async def test_a_backup_that_is_put_back_forgets_again(admin: httpx.AsyncClient,
         assert await erasure.replay(restored, stones) == (1, 1)
         assert [each for each in CANARIES if each in (await everything(restored)).lower()] == []
         assert await erasure.replay(restored, stones) == (0, 2)
-        nobody = [(uuid.uuid4(), "user:x")]
+        nobody = [erasure.Tombstone(uuid.uuid4(), clock.now(), "user:x")]
         assert await erasure.replay(restored, nobody) == (0, 1)
+        # Written about again and erased again; the backup is of in between, and has the first tombstone.
+        async with restored.transaction(principal="user:x") as session:
+            written = dict.fromkeys(("created_by", "updated_by"), "user:x")
+            await session.execute(insert(customer_note).values(customer_id=uuid.UUID(customer), text=WORD, **written))
+        later = [each._replace(erased_at=clock.now()) for each in stones]
+        assert await erasure.replay(restored, later) == (1, 1)
+        assert WORD not in (await everything(restored)).lower()
     finally:
         await original.close()
         await restored.close()
@@ -213,7 +228,7 @@ async def _connected(url: str) -> Database:
     return await Database.connect(url, get_settings(), size=2)
 
 
-@pytest.mark.parametrize("line", ["", "{", "[]", "{}", '{"customer_id": "x", "erased_by": "y"}', "1"])
+@pytest.mark.parametrize("line", ["", "{", "[]", "{}", '{"customer_id": "x", "erased_by": "y"}', "1", NEVER])
 def test_a_line_that_is_no_tombstone_is_named(line: str) -> None:
     with pytest.raises(Invalid) as found:
         erasure.read(7, line)

@@ -13,6 +13,7 @@ from app.core.errors import Invalid
 from app.core.events import publish
 from app.customers.document import visible_to
 from app.customers.events import CustomersChanged, CustomersMerged
+from app.customers.hands import HANDS, note_hands
 from app.customers.merging import moving
 from app.customers.merging.filling import filled
 from app.customers.merging.queries import PERMISSION
@@ -37,6 +38,8 @@ async def merge(session: WriteSession, actor: Actor, body: MergeIn) -> UUID:
         .values(**changes, version=customer.c.version + 1, updated_at=func.now())
     )
     await session.execute(update(customer_merge).where(customer_merge.c.id == merge_id).values(moved=moved))
+    if changes.keys() & set(HANDS):
+        await note_hands(session, survivor, changes)
     told = {"merge": merge_id, "merged": merged["id"], "fields": sorted(changes), "moved": moved}
     audit.record(session, actor, "customer.merged", "customer", survivor["id"], after=told)
     audit.record(session, actor, "customer.merged", "customer", merged["id"], after={"into": survivor["id"]})

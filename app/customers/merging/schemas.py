@@ -9,13 +9,13 @@ from pydantic import ConfigDict, Field
 from app.core.bounds import Count, In, Out
 
 MergedField = Literal[
-    "name", "title", "region", "source", "language", "phone", "email", "company_id", "owner_id", "unit_id"
+    "name", "title", "birthday", "region", "source", "language", "phone", "email", "company_id", "owner_id", "unit_id"
 ]
 
 
 Taken = Annotated[
     list[MergedField],
-    Field(max_length=10, description="fields of the merged customer that replace the survivor's; else only gaps"),
+    Field(max_length=11, description="fields of the merged customer that replace the survivor's; else only gaps"),
 ]
 
 

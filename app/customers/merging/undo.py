@@ -3,6 +3,7 @@
 What came to the survivor since stays there, unless it is a part of something that goes back (decision on merging).
 """
 
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Conflict
 from app.core.events import publish
 from app.customers.events import CustomersChanged, MergeUndone
+from app.customers.hands import HANDS, note_hands
 from app.customers.merging import moving, queries
 from app.customers.merging.filling import given_back
 from app.customers.merging.merge import hold
@@ -60,6 +62,8 @@ async def undo(session: WriteSession, actor: Actor, merge_id: UUID) -> None:
         .where(_m.id == merge_id)
         .values(undone_at=func.now(), undone_by=session.principal, record={}, before={}, after={})
     )
+    if values.keys() & set(HANDS):
+        await note_hands(session, survivor, values)
     told = {"merge": merge_id, "merged": merged_id, "fields": sorted(values)}
     audit.record(session, actor, "customer.merge_undone", "customer", survivor_id, after=told)
     audit.record(session, actor, "customer.merge_undone", "customer", merged_id, after={"from": survivor_id})
@@ -81,12 +85,19 @@ async def _come_back(session: WriteSession, merge_id: UUID, kept: Record, surviv
 
 async def _possible(session: ReadSession, values: dict[str, Any]) -> dict[str, Any]:
     """The fields, as far as what they refer to is there: a unit that is gone is none, a merged company its survivor."""
-    values = {name: _id(value) if name.endswith("_id") else value for name, value in values.items()}
+    values = {name: _typed(name, value) for name, value in values.items()}
     if (unit_id := values.get("unit_id")) is not None:
         values["unit_id"] = await session.scalar(select(org_unit.c.id).where(org_unit.c.id == unit_id))
     if (company_id := values.get("company_id")) is not None:
         values["company_id"] = await queries.stands_for(session, company_id)
     return values
+
+
+def _typed(name: str, value: Any) -> Any:
+    """A field as its column has it, of what JSON has kept."""
+    if name.endswith("_id"):
+        return _id(value)
+    return date.fromisoformat(value) if name == "birthday" and isinstance(value, str) else value
 
 
 def _id(value: str | UUID | None) -> UUID | None:
