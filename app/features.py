@@ -37,6 +37,7 @@ from app.customers import events as customers_events
 from app.customers import handlers as customers_handlers
 from app.customers import importing as customers_importing
 from app.customers import models as customers_models
+from app.customers import queries as customers_queries
 from app.customers.duplicates.models import duplicate_dismissal
 from app.customers.merging import checks as merging_checks
 from app.customers.merging import places
@@ -65,6 +66,7 @@ from app.governance import handing_over, retention
 from app.governance import handlers as governance_handlers
 from app.governance import models as governance_models
 from app.governance import repointing as governance_repointing
+from app.governance.handing_over import Rows
 from app.identity import api as identity_api
 from app.identity import handlers as identity_handlers
 from app.identity import seed as identity_seed
@@ -99,6 +101,7 @@ from app.purchases import timeline as purchases_timeline
 from app.quality import api as quality_api
 from app.quality import events as quality_events
 from app.quality import handlers as quality_handlers
+from app.self_service import accounts as self_service_accounts
 from app.self_service import api as self_service_api
 from app.self_service import checks as self_service_checks
 from app.self_service import events as self_service_events
@@ -133,6 +136,7 @@ class Feature:
     timeline: Mapping[str, TimelinePart] = field(default_factory=dict)
     score_groups: Mapping[str, tuple[str, Select[Any]]] = field(default_factory=dict)
     customer_tables: Sequence[Table] = ()
+    customer_rows: Mapping[str, Rows] = field(default_factory=dict)
     retained: Sequence[Retained] = ()
     import_kinds: list[ImportKind] = field(default_factory=list)
     merging: list[Place] = field(default_factory=list)
@@ -176,6 +180,7 @@ FEATURES = [
         channels={"source": document.BY_SOURCE},
         import_kinds=[customers_importing.KIND],
         customer_tables=[*customers_models.KEPT_OF_A_CUSTOMER, duplicate_dismissal],
+        customer_rows={"contact_of": customers_queries.contact_of},
         retained=customers_handlers.RETAINED,
         merging=customers_repointing.PLACES,
         successors={"customer_id": customers_api.merges.successor},
@@ -212,6 +217,7 @@ FEATURES = [
         import_kinds=[feedback_importing.KIND],
         timeline={"feedback": feedback_queries.TIMELINE},
         customer_tables=feedback_models.KEPT_OF_A_CUSTOMER,
+        retained=feedback_handlers.RETAINED,
         merging=feedback_repointing.PLACES,
         checks=feedback_checks.CHECKS,
     ),
@@ -277,6 +283,7 @@ FEATURES = [
         handlers=self_service_handlers.HANDLERS,
         letters=self_service_letters.LETTERS,
         customer_tables=self_service_models.KEPT_OF_A_CUSTOMER,
+        customer_rows={"account": self_service_accounts.kept_of},
         merging=self_service_repointing.PLACES,
         checks=self_service_checks.CHECKS,
     ),
@@ -307,7 +314,7 @@ def install() -> None:
         if feature.document is not None:
             docs.add(feature.document)
         document.extend(feature.customer_fields)
-        handing_over.add(feature.customer_tables)
+        handing_over.add(feature.customer_tables, feature.customer_rows)
         retention.add(feature.retained)
         portraits.add_channels(feature.channels)
         timeline.add(feature.timeline)

@@ -26,15 +26,6 @@ from tests.service import Service, service
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ELSEWHERE = {check.promise for each in (classification_checks, governance_checks) for check in each.CHECKS}
-OPEN = {
-    "every change that waits for a code is of a customer who is there",
-    "every contact is of a customer who is there",
-    "every address is of a customer who is there",
-    "every account of a customer is of a customer who is there",
-    "an account of a customer may use self-service only",
-    "an account is one customer's",
-}
-"""Still to be broken here: their tables are newer than this table."""
 NOBODY = "01890000-0000-7000-8000-000000000000"
 
 
@@ -113,6 +104,21 @@ BROKEN: list[tuple[str, str, set[str]]] = [
     orphaned("customer_consent", "consent"),
     orphaned("customer_note", "note"),
     orphaned("customer_transfer", "transfer"),
+    orphaned("customer_address", "address"),
+    orphaned("customer_contact", "contact"),
+    orphaned("profile_change", "change that waits for a code"),
+    (
+        "every account of a customer is of a customer who is there",
+        f"UPDATE customer_account SET customer_id = '{NOBODY}'",
+        set(),
+    ),
+    (
+        "an account is one customer's",
+        "INSERT INTO customer_account SELECT c.id, a.user_id, a.linked_at, a.linked_by"
+        " FROM customer c, customer_account a WHERE c.name = 'firm'",
+        set(),
+    ),
+    ("an account of a customer may use self-service only", "UPDATE user_account SET for_customer = false", set()),
     orphaned("purchase", "purchase"),
     orphaned("interaction", "interaction", version=1),
     orphaned("feedback", "piece of feedback"),
@@ -263,6 +269,14 @@ async def _fill(served: Service) -> None:
     await sent("POST", f"/v1/customers/{somebody}/feedback", OPERATIONS["record_feedback"].example)
     await sent("POST", f"/v1/customers/{somebody}/notes", {"text": "Likes green tea."})
     await sent("POST", f"/v1/customers/{somebody}/consents", OPERATIONS["record_consent"].example)
+    await sent("POST", f"/v1/customers/{somebody}/addresses", OPERATIONS["add_address"].example)
+    await sent("POST", f"/v1/customers/{firm}/contacts", {"name": "Mei", "role": "buyer"})
+    await sent("POST", f"/v1/customers/{somebody}/account", OPERATIONS["open_customer_account"].example)
+    await served.fetch(
+        "INSERT INTO profile_change (customer_id, field, value, expires_at)"
+        " VALUES ($1, 'email', 'somebody@example.com', now() + interval '1 hour')",
+        UUID(somebody),
+    )
     await sent("POST", f"/v1/customers/{somebody}/transfer", {"unit_id": unit})
     survey = await made(served, "survey_id")
     await publish_survey(served, survey)
@@ -317,4 +331,4 @@ async def test_a_promise_that_is_broken_is_seen_and_no_other(
 
 
 async def test_every_promise_is_broken_somewhere() -> None:
-    assert {check.promise for check in features.CHECKS} - ELSEWHERE - OPEN <= {promise for promise, _, _ in BROKEN}
+    assert {check.promise for check in features.CHECKS} - ELSEWHERE <= {promise for promise, _, _ in BROKEN}

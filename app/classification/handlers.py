@@ -53,7 +53,7 @@ from app.customers.events import (
 from app.customers.fields import CUSTOM
 from app.customers.merging.queries import stands_for
 from app.customers.summaries import Summary
-from app.feedback.events import FeedbackImported, FeedbackReceived, SurveyAnswered
+from app.feedback.events import FeedbackForgotten, FeedbackImported, FeedbackReceived, SurveyAnswered
 from app.feedback.summary import SUMMARY as FEEDBACK
 from app.imports.events import ImportCompleted
 from app.interactions.events import (
@@ -216,7 +216,12 @@ async def _classes(
 
 async def on_bulk(
     session: WriteSession,
-    event: PurchasesImported | InteractionsRecorded | InteractionsForgotten | FeedbackImported | CustomersCreated,
+    event: PurchasesImported
+    | InteractionsRecorded
+    | InteractionsForgotten
+    | FeedbackImported
+    | FeedbackForgotten
+    | CustomersCreated,
 ) -> None:
     """Many at once are measured and classified by the next recalculation of the dirty."""
     await refresh.mark_dirty(session, event.customer_ids)
@@ -288,6 +293,7 @@ HANDLERS: dict[type[Any], Any] = {
     InteractionsForgotten: on_bulk,
     InteractionsRecorded: on_bulk,
     FeedbackImported: on_bulk,
+    FeedbackForgotten: on_bulk,
     CustomersCreated: on_bulk,
     ImportCompleted: on_import,
 }

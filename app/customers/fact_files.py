@@ -4,7 +4,6 @@ The reference is required: by it the same file, sent again, finds what it brough
 `import_number` and `bucket`; then come, in any order, `line` and a column for every field of a row.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -154,8 +153,14 @@ def _cell(value: Any) -> str:
     if isinstance(value, str):
         return value.translate(_ESCAPED)
     if isinstance(value, list):
-        return f"{{{','.join(map(json.dumps, value))}}}".translate(_ESCAPED)
+        return f"{{{','.join(map(_element, value))}}}".translate(_ESCAPED)
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _element(text: str) -> str:
+    """An element as PostgreSQL reads it in an array."""
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}"'
 
 
 # ---- merging ---------------------------------------------------------------------------------------------------------

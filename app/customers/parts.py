@@ -3,7 +3,7 @@
 Of those that are alike one at most is the primary; who becomes it takes the place of the one before.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,9 @@ from app.identity.scopes import scope_params
 Values = Mapping[str, Any]
 
 
-async def _nothing_to_check(_session: WriteSession, _actor: Actor, _customer_id: UUID, _values: Values) -> None:
+async def _nothing_to_check(
+    _session: WriteSession, _actor: Actor, _customer_id: UUID, _values: Values, _new: Collection[str]
+) -> None:
     return None
 
 
@@ -36,8 +38,9 @@ def _as_stored(part: "Part", _actor: Actor) -> Select[Any]:
 class Part:
     """One kind of part: its table, what one is called, its two permissions, and among which one is the primary.
 
-    `check` raises `Invalid` for what a customer cannot have, of all values as they will be; `shown` selects what an
-    actor is shown; `announces` makes the event, of the customer's id, of each change.
+    `check` raises `Invalid` for what a customer cannot have, of all values as they will be and of the names of those
+    that are new; `shown` selects what an actor is shown; `announces` makes the event, of the customer's id, of each
+    change.
     """
 
     table: Table
@@ -45,7 +48,7 @@ class Part:
     READ: str
     WRITE: str
     alike: tuple[str, ...] = ()
-    check: Callable[[WriteSession, Actor, UUID, Values], Awaitable[None]] = _nothing_to_check
+    check: Callable[[WriteSession, Actor, UUID, Values, Collection[str]], Awaitable[None]] = _nothing_to_check
     shown: "Callable[[Part, Actor], Select[Any]]" = _as_stored
     announces: Callable[[UUID], Event] | None = None
 
@@ -62,7 +65,7 @@ class Part:
     async def add(self, session: WriteSession, actor: Actor, customer_id: UUID, values: Values) -> dict[str, Any]:
         """One more. Raises `NotFound`, and what `check` raises."""
         await self._hold(session, actor, customer_id)
-        await self.check(session, actor, customer_id, values)
+        await self.check(session, actor, customer_id, values, values.keys())
         await self._make_room(session, customer_id, None, values)
         row = await session.first(
             insert(self.table).values(customer_id=customer_id, **values).returning(self.table.c.id)
@@ -86,9 +89,9 @@ class Part:
         before = await self._held(session, actor, customer_id, part_id, expected)
         was, becomes = audit.changed(before, values)
         if not becomes:
-            return before
+            return await self._found(session, actor, customer_id, part_id)
         after = {**before, **becomes}
-        await self.check(session, actor, customer_id, after)
+        await self.check(session, actor, customer_id, after, becomes.keys())
         await self._make_room(session, customer_id, part_id, after)
         await session.execute(
             update(self.table)
@@ -130,16 +133,22 @@ class Part:
     ) -> dict[str, Any]:
         """Nobody else changes it meanwhile: whoever does holds its customer first."""
         await self._hold(session, actor, customer_id)
-        row = await self._found(session, actor, customer_id, part_id)
+        t = self.table.c
+        row = await session.first(select(self.table).where(t.customer_id == customer_id, t.id == part_id))
+        if row is None:
+            raise self._missing()
         check_version(row["version"], expected)
-        return row
+        return dict(row)
 
     async def _found(self, session: ReadSession, actor: Actor, customer_id: UUID, part_id: UUID) -> dict[str, Any]:
         t = self.table.c
         row = await session.first(self.shown(self, actor).where(t.customer_id == customer_id, t.id == part_id))
         if row is None:
-            raise NotFound(f"The customer has no such {self.noun}")
+            raise self._missing()
         return dict(row)
+
+    def _missing(self) -> NotFound:
+        return NotFound(f"The customer has no such {self.noun}")
 
     async def _announce(self, session: WriteSession, customer_id: UUID) -> None:
         if self.announces is not None:

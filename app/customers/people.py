@@ -3,6 +3,7 @@
 A contact who is a customer too is named by `person_id`, anybody else by `name`.
 """
 
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import Select, and_, func, select
@@ -16,13 +17,15 @@ from app.customers.queries import keep_all
 from app.identity.actor import Actor
 
 
-async def _check(session: WriteSession, actor: Actor, customer_id: UUID, values: Values) -> None:
+async def _check(session: WriteSession, actor: Actor, customer_id: UUID, values: Values, new: Collection[str]) -> None:
     if values["since"] and values["until"] and values["until"] < values["since"]:
         raise Invalid.at("/body/until", "this day lies before since")
     if values["person_id"] is None:
         if values["name"] is None:
             raise Invalid.at("/body/name", "give the contact a name, or say by person_id which customer it is")
         return
+    if "person_id" not in new:
+        return  # whoever it is, it may be somebody whom the actor does not see
     await keep_all(session)
     c = customer.c
     person = select(c.id).where(c.id == values["person_id"], c.kind == "person", visible_to(actor))

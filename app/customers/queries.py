@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core.db import ReadSession, WriteSession
 from app.customers.document import visible_to
-from app.customers.models import customer, customer_merge
+from app.customers.models import customer, customer_contact, customer_merge
 from app.identity.actor import Actor
 
 DELETION_LOCK = 0x57A7C
@@ -80,3 +80,9 @@ async def hold_reached(session: WriteSession, actor: Actor, permission: str, cus
         .with_for_update(key_share=True)
     )
     return {row["id"] for row in rows}
+
+
+def contact_of(customer_id: UUID) -> Select[Any]:
+    """At which companies the person is a contact, as what, and since when."""
+    c = customer_contact.c
+    return select(c.id, c.customer_id, c.role, c.since, c.until, c.is_primary).where(c.person_id == customer_id)

@@ -70,6 +70,16 @@ class FeedbackImported:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedbackForgotten:
+    """Feedback of these customers had its time and is gone; told to handlers only."""
+
+    name: ClassVar[str] = "feedback.forgotten"
+    stored: ClassVar[bool] = False
+
+    customer_ids: list[UUID]
+
+
+@dataclass(frozen=True, slots=True)
 class SurveyPublished:
     """From now on this version of the survey is asked."""
 

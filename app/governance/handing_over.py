@@ -14,7 +14,7 @@ import hashlib
 import json
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -32,12 +32,22 @@ BLOCK = 1_000
 IN_MEMORY = 1024 * 1024
 """Bytes of an archive that need no file."""
 _SENT = 64 * 1024
-_tables: dict[str, Table] = {}
+Rows = Callable[[UUID], Select[Any]]
+"""What is kept of a customer in a place of which only a part is its own, in the order of the first column."""
+_parts: dict[str, tuple[Rows, int]] = {}
 
 
-def add(tables: Sequence[Table]) -> None:
-    """Hand these over, too: tables that have a `customer_id`, and the record itself."""
-    _tables.update({table.name: table for table in tables})
+def add(tables: Sequence[Table], rows: Mapping[str, Rows]) -> None:
+    """Hand these over, too: tables that have a `customer_id`, the record itself, and rows from elsewhere by name."""
+    _parts.update({table.name: (_of_table(table), len(table.primary_key.columns)) for table in tables})
+    _parts.update({name: (each, 1) for name, each in rows.items()})
+
+
+def _of_table(table: Table) -> Rows:
+    whose = table.c.id if table is customer else table.c.customer_id
+    keys = [*table.primary_key.columns]
+    rest = [column for column in table.columns if not column.primary_key]
+    return lambda customer_id: select(*keys, *rest).where(whose == customer_id)
 
 
 async def archive(
@@ -51,7 +61,7 @@ async def archive(
         "customer.handed_over",
         "customer",
         customer_id,
-        what={"files": [*_tables]},
+        what={"files": [*_parts]},
         request_id=request_id,
     )
     written = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  closed when it was sent
@@ -67,8 +77,9 @@ async def archive(
 async def _pack(snapshot: Snapshot, customer_id: UUID, written: Any) -> None:
     manifest: dict[str, Any] = {"customer_id": str(customer_id), "made_at": clock.now().isoformat(), "files": []}
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name, table in _tables.items():
-            manifest["files"].append(await _file(snapshot, packed, f"{name}.ndjson", _lines(table, customer_id)))
+        for name, (rows, keys) in _parts.items():
+            lines = _lines(rows(customer_id), keys)
+            manifest["files"].append(await _file(snapshot, packed, f"{name}.ndjson", lines))
         packed.writestr("manifest.json", json.dumps(manifest, indent=2))
 
 
@@ -84,11 +95,9 @@ async def _file(snapshot: Snapshot, packed: zipfile.ZipFile, name: str, lines: S
     return {"name": name, "rows": rows, "sha256": digest.hexdigest()}
 
 
-def _lines(table: Table, customer_id: UUID) -> Select[Any]:
-    whose = table.c.id if table is customer else table.c.customer_id
-    rows = select(table).where(whose == customer_id).subquery("handed_over")
-    in_order = [rows.c[column.key] for column in table.primary_key.columns]
-    return select(cast(func.to_jsonb(rows.table_valued()), Text).label("line")).order_by(*in_order)
+def _lines(found: Select[Any], keys: int) -> Select[Any]:
+    rows = found.subquery("handed_over")
+    return select(cast(func.to_jsonb(rows.table_valued()), Text).label("line")).order_by(*[*rows.c][:keys])
 
 
 async def _sent(written: Any) -> AsyncIterator[bytes]:

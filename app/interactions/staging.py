@@ -24,7 +24,7 @@ interaction_import_row = Table(
     Column("minutes", Text, info={"personal": "note"}),
     Column("matter", Text),
     Column("next_step", Text, info={"personal": "note"}),
-    Column("next_step_due_on", Date),
+    Column("next_step_due_on", Date, info={"personal": "note"}),
     Index("ix_interaction_import_row_bucket", "import_number", "bucket"),
     prefixes=["UNLOGGED"],
 )

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Select, delete, insert, select
 
 from app.core import audit, clock
 from app.core.db import ReadSession, WriteSession
@@ -14,6 +14,7 @@ from app.customers.document import check_visible
 from app.customers.models import customer
 from app.identity import customer_accounts
 from app.identity.actor import Actor
+from app.identity.models import user_account
 from app.mail import post
 from app.self_service import letters
 from app.self_service.models import customer_account
@@ -123,3 +124,10 @@ async def _invited(
     assert moment is not None, "an account that was opened or is active can be entered"
     await post.queue(session, letters.INVITATION, user_id=user_id, expires_at=expires_at, moment=moment)
     return {"invitation": None, "expires_at": expires_at}
+
+
+def kept_of(customer_id: UUID) -> Select[Any]:
+    """The users by whom the customer logs in; what they may log in with is a secret."""
+    u = user_account.c
+    shown = (u.id, u.username, u.name, u.email, u.active, u.created_at, u.updated_at)
+    return select(*shown).join(customer_account, _a.user_id == u.id).where(_a.customer_id == customer_id)

@@ -17,7 +17,7 @@ READ = "my_profile:read"
 WRITE = "my_profile:write"
 _c, _i = customer.c, customer_identity.c
 _SHOWN = (
-    *(_c.id, _c.kind, _c.name, _c.title, _c.region, _c.language, _c.phone, _c.email),
+    *(_c.id, _c.kind, _c.name, _c.title, _c.birthday, _c.region, _c.language, _c.phone, _c.email),
     *(_c.version, _c.created_at, _c.updated_at),
 )
 

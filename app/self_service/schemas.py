@@ -1,6 +1,6 @@
 """Requests and answers of self-service. Whoever asks is the customer: nothing is masked, nothing internal shown."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from app.classification.schemas.classes import PendingOut
 from app.classification.schemas.explanations import NextClassOut
 from app.core.bounds import In, Key, Line, Out
-from app.customers.schemas import Channel, ConsentStatus, Email, IdentityOut, Kind, Phone, Region
+from app.customers.schemas import Birthday, Channel, ConsentStatus, Email, IdentityOut, Kind, Phone, Region
 from app.customers.schemas import Language as LanguageTag
 from app.feedback.schemas.surveys import ANSWERS, Answer, AnswerText, GivenAnswer, SurveyDocumentOut, WordingOut
 from app.identity.schemas import Username
@@ -96,6 +96,7 @@ class MyProfilePatch(In):
 
     name: Line = ""
     title: Line | None = None
+    birthday: Birthday | None = None
     region: Region | None = None
     language: LanguageTag | None = None
     email: Email = ""
@@ -135,6 +136,7 @@ class MyProfileOut(Out):
     kind: Kind
     name: str
     title: str | None
+    birthday: date | None
     region: str | None
     language: str | None
     phone: str | None

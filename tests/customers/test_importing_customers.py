@@ -15,7 +15,8 @@ from tests.customers.customers import PHONE, create, external
 from tests.imports.sending import completed, counts, csv_of, send
 
 HEADER = "customer_ref,name,kind,title,region,source,language,phone,email,tags"
-WHOLE = ["C1", "Blue Lantern", "company", "Dr", "CN-31", "fair", "zh", "138 1234 5678", "a@X.example", 'b"\\ ; a;b"\\']
+TAGS = 'b"\\ ; 茶,{};b"\\'
+WHOLE = ["C1", "Blue Lantern", "company", "Dr", "CN-31", "fair", "zh", "138 1234 5678", "a@X.example", TAGS]
 Import = Callable[..., Any]
 
 
@@ -41,7 +42,7 @@ async def test_a_row_becomes_a_customer_with_all_that_it_says(
     assert (counts(done), done["customers_created"], done["changed"]) == ((2, 0, 0), 2, 2)
     first, second = await named(admin, "C1"), await named(admin, "C2")
     said = ("name", "kind", "title", "region", "source", "language", "phone", "email", "tags")
-    assert [first[name] for name in said] == [*WHOLE[1:7], PHONE, "a@x.example", ["a", 'b"\\']]
+    assert [first[name] for name in said] == [*WHOLE[1:7], PHONE, "a@x.example", ['b"\\', "茶,{}"]]
     assert (second["name"], second["kind"], second["source"]) == ("C2", "person", "import")
     async with database.connection() as connection:
         rows = await connection.fetch(

@@ -108,6 +108,21 @@ async def test_the_name_of_a_person_out_of_reach_is_not_told(admin: httpx.AsyncC
     assert (await seller.get(path)).json()["items"][0]["name"] is None
 
 
+async def test_a_contact_is_of_somebody_whatever_is_changed_and_by_whom(
+    admin: httpx.AsyncClient, make_user: MakeUser
+) -> None:
+    seller = await make_user({f"{each}:{do}": "own" for each in ("customers", "contacts") for do in ("read", "write")})
+    firm = await create(seller, kind="company")
+    person = await create(admin)
+    path = f"/v1/customers/{firm['id']}/contacts"
+    named = f"{path}/{(await added(admin, path, person_id=person['id']))['id']}"
+    assert pointers(await admin.patch(named, json={"person_id": None})) == ["/body/name"]
+    seen = await seller.patch(named, json={"role": "buyer"})
+    assert (seen.status_code, seen.json()["role"], seen.json()["name"]) == (200, "buyer", None)
+    own = await admin.patch(named, json={"name": person["name"], "person_id": None})
+    assert (own.status_code, own.json()["name"], own.json()["person_id"]) == (200, person["name"], None)
+
+
 async def test_parts_are_of_their_customer_only(admin: httpx.AsyncClient, make_user: MakeUser) -> None:
     seller = await make_user({"customers:read": "own", "customers:write": "own", "addresses:read": "own"})
     mine, foreign = await create(seller), await create(admin)

@@ -45,6 +45,8 @@ async def test_every_kind_says_how_long_it_is_kept_and_what_that_deletes(admin: 
         "events": None,
         "notes": None,
         "interactions": None,
+        "feedback": None,
+        "survey_invitations": None,
         "data_requests": None,
         "webhook_deliveries": 30,
     }
@@ -93,6 +95,21 @@ async def test_interactions_go_in_chunks_with_their_versions_and_the_metrics_fol
     await run_jobs()
 
 
+async def test_feedback_goes_with_its_text_and_the_scores_follow(
+    admin: httpx.AsyncClient, database: Database, night: Night, run_jobs: RunJobs
+) -> None:
+    path = f"/v1/customers/{(await create(admin))['id']}/feedback"
+    for day in ("2010-01-02", "2024-01-02"):
+        body = {"kind": "complaint", "channel": "phone", "text": "late", "occurred_at": f"{day}T00:00:00Z"}
+        assert (await admin.post(path, json=body)).status_code == 201
+    assert (await set_to(admin, "feedback", 2_000)).json()["due"] == 1
+    await night()
+    left = (await admin.get(path)).json()["items"]
+    assert [each["occurred_at"][:4] for each in left] == ["2024"]
+    assert await count(database, "dirty_customer") == 1
+    await run_jobs()
+
+
 async def test_events_and_deliveries_go_too_but_for_those_that_are_still_to_be_sent(
     admin: httpx.AsyncClient, database: Database, night: Night
 ) -> None:
@@ -118,7 +135,9 @@ async def test_events_and_deliveries_go_too_but_for_those_that_are_still_to_be_s
     assert await count(database, "outbox_event") < before
 
 
-@pytest.mark.parametrize(("kind", "days"), [("notes", 0), ("notes", 36_501), ("events", 29), ("interactions", 89)])
+@pytest.mark.parametrize(
+    ("kind", "days"), [("notes", 0), ("notes", 36_501), ("events", 29), ("interactions", 89), ("feedback", 89)]
+)
 async def test_a_period_that_others_rely_on_is_refused(admin: httpx.AsyncClient, kind: str, days: int) -> None:
     assert pointers(await set_to(admin, kind, days)) == ["/body/days"]
 
