@@ -63,7 +63,6 @@ customer_import_row = Table(
     prefixes=["UNLOGGED"],
 )
 _c, _s = customer.c, customer_import_row.c
-_OUT_OF_REACH = "this customer is out of your reach, or was erased"
 
 
 def _listed(text: str) -> list[str]:
@@ -114,7 +113,7 @@ class _CustomerFile:
         if settled.unknown:
             refused = _s.customer_ref == any_(literal(list(settled.unknown), ARRAY(Text)))
             rows = await session.all(delete(customer_import_row).where(staged, refused).returning(_s.line))
-            merged.rejections = [Rejection(row[0], "customer_ref", _OUT_OF_REACH) for row in rows]
+            merged.rejections = [Rejection(row[0], "customer_ref", references.OUT_OF_REACH) for row in rows]
         if settled.known:
             given = _given(staged, references.known_rows(settled.known))
             merged.changed += await (_would_change(session, given) if batch.dry_run else _change(session, batch, given))

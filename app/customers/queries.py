@@ -61,14 +61,18 @@ async def before_deletion(session: WriteSession) -> None:
     await session.all(select(func.pg_advisory_xact_lock(DELETION_LOCK)))
 
 
-async def hold(session: WriteSession, customer_ids: Sequence[UUID]) -> None:
-    """Hold these customers' rows until the transaction ends, in key order, so that nobody waits in a circle."""
-    await session.all(
+async def hold(session: WriteSession, customer_ids: Sequence[UUID]) -> set[UUID]:
+    """Hold these customers' rows until the transaction ends, in key order, so that nobody waits in a circle.
+
+    Those that are held: whoever was merged or deleted while this waited is not among them.
+    """
+    rows = await session.all(
         select(customer.c.id)
         .where(customer.c.id == any_(literal(list(customer_ids), ARRAY(UuidType))))
         .order_by(customer.c.id)
         .with_for_update(key_share=True)
     )
+    return {row["id"] for row in rows}
 
 
 async def hold_reached(session: WriteSession, actor: Actor, permission: str, customer_ids: Sequence[UUID]) -> set[UUID]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import FromClause, Text, any_, column, func, literal, select, text, tuple_
+from sqlalchemy import FromClause, Text, any_, column, func, literal, select, tuple_
 from sqlalchemy import Uuid as UuidType
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
@@ -15,10 +15,12 @@ from app.core.events import keep, publish
 from app.customers.document import visible_to
 from app.customers.events import CustomerCreated, CustomersCreated
 from app.customers.models import customer, customer_identity
+from app.customers.queries import hold
 from app.identity.actor import Actor, Scope
 from app.imports.kinds import Batch
 
 EXTERNAL = "external"
+OUT_OF_REACH = "this customer is out of your reach, or was erased"
 Identity = tuple[str, str]
 """Kind and value, in the spelling by which they are unique."""
 
@@ -118,30 +120,32 @@ async def settle(session: WriteSession, batch: Batch, permission: str, wanted: s
     """Find the customers of these references, create those that are missing when asked, and hold them.
 
     A dry run creates and holds nobody, and gives an id to whoever would be created. Whoever was erased since the file
-    was sent is unknown, and is not created again.
+    was sent is unknown, and is not created again. Of somebody who was merged or deleted meanwhile the reference leads
+    to another, or to nobody: they are looked up again.
     """
     actor, create, dry_run = batch.actor, batch.options.create_customers, batch.dry_run
     remembered = batch.remembered(wanted)
-    found = await find_by_reference(session, actor, permission, list(remembered))
-    missing = remembered - {each.reference for each in found}
     created = 0
-    if missing and create and dry_run:
-        found += [Referenced(reference, uuid4(), reachable=True) for reference in missing]
-        created = len(missing)
-    elif missing and create:
-        created = await create_by_reference(session, batch, permission, list(missing))
-        found += await find_by_reference(session, actor, permission, list(missing))
-    known = {each.reference: each.customer_id for each in found if each.reachable}
-    if known and not dry_run:
-        await lock(session, list(known.values()))
-    return Settled(known, wanted - known.keys(), created)
+    while True:
+        found = await find_by_reference(session, actor, permission, list(remembered))
+        missing = remembered - {each.reference for each in found}
+        if missing and create and dry_run:
+            found += [Referenced(reference, uuid4(), reachable=True) for reference in missing]
+            created = len(missing)
+        elif missing and create:
+            created += await create_by_reference(session, batch, permission, list(missing))
+            found += await find_by_reference(session, actor, permission, list(missing))
+        known = {each.reference: each.customer_id for each in found if each.reachable}
+        ids = {*known.values()}
+        if dry_run or await hold(session, [*ids]) == ids:
+            return Settled(known, wanted - known.keys(), created)
 
 
 def why_unknown(*, create: bool) -> str:
     """What is wrong with a row whose reference leads to nobody."""
     if create:
-        return "customer_ref is unknown"
-    return "no customer has this reference; import with create_customers=true to create it"
+        return OUT_OF_REACH
+    return "no customer within your reach has this reference; import with create_customers=true to create it"
 
 
 def known_rows(known: Mapping[str, UUID]) -> FromClause:
@@ -150,17 +154,6 @@ def known_rows(known: Mapping[str, UUID]) -> FromClause:
         func.unnest(literal(list(known), ARRAY(Text)), literal(list(known.values()), ARRAY(UuidType)))
         .table_valued("customer_ref", column("customer_id", UuidType()))
         .render_derived(name="customers")
-    )
-
-
-async def lock(session: WriteSession, customer_ids: Sequence[UUID]) -> None:
-    """Hold these customers until the transaction ends; in key order, so that nobody waits in a circle."""
-    await session.execute(
-        select(text("1"))
-        .select_from(customer)
-        .where(customer.c.id == any_(literal(list(customer_ids), ARRAY(UuidType))))
-        .order_by(customer.c.id)
-        .with_for_update(key_share=True)
     )
 
 

@@ -11,13 +11,13 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.core import audit, personal
 from app.core.db import ReadSession, Record, WriteSession
 from app.core.errors import Conflict, Forbidden, Invalid, NotFound, Problem
-from app.core.events import publish
+from app.core.events import keep, publish
 from app.core.http.etag import check_version
 from app.core.settings import get_settings
 from app.customers.contacts import normal_identity
 from app.customers.custom_fields import checked
 from app.customers.document import READ_CONTACT, visible_to
-from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted, CustomerErased
+from app.customers.events import CustomerChanged, CustomerCreated, CustomerDeleted, CustomerErased, CustomersChanged
 from app.customers.hands import HANDS, note_hands
 from app.customers.models import (
     GONE_WHEN_ERASED,
@@ -28,7 +28,7 @@ from app.customers.models import (
     customer_identity,
     customer_merge,
 )
-from app.customers.queries import before_deletion, merged_into
+from app.customers.queries import before_deletion, keep_all, merged_into
 from app.customers.references import EXTERNAL
 from app.customers.schemas import BatchCustomer, CustomerIn, CustomerPatch, IdentityIn
 from app.identity.actor import Actor
@@ -132,10 +132,25 @@ async def remove(session: WriteSession, actor: Actor, customer_id: UUID, *, expe
     for table in OF_A_CUSTOMER:
         await session.execute(delete(table).where(table.c.customer_id == customer_id))
     await session.execute(delete(customer_contact).where(customer_contact.c.person_id == customer_id))
+    await _let_go(session, customer_id)
     await session.execute(delete(customer).where(customer.c.id == customer_id))
     for gone in [customer_id, *(row["merged_id"] for row in merged)]:
         audit.record(session, actor, "customer.deleted", "customer", gone)
         await publish(session, CustomerDeleted(gone))
+
+
+async def _let_go(session: WriteSession, company_id: UUID) -> None:
+    """Whoever works for a company that goes works for none."""
+    employees = await session.all(
+        update(customer)
+        .where(customer.c.company_id == company_id)
+        .values(company_id=None, version=customer.c.version + 1, updated_at=func.now())
+        .returning(customer.c.id, customer.c.version)
+    )
+    for row in employees:
+        keep(session, CustomerChanged(row["id"], row["version"], ["company_id"]))
+    if employees:
+        await publish(session, CustomersChanged([row["id"] for row in employees], ["company_id"]))
 
 
 async def erase(session: WriteSession, actor: Actor, customer_id: UUID) -> list[UUID]:
@@ -312,10 +327,11 @@ async def _check_reach(session: ReadSession, actor: Actor, customer_id: UUID) ->
         raise Forbidden("This owner and unit lie outside what your role may write")
 
 
-async def _check_company(session: ReadSession, actor: Actor, values: dict[str, Any], at: str) -> None:
+async def _check_company(session: WriteSession, actor: Actor, values: dict[str, Any], at: str) -> None:
     company_id = values.get("company_id")
     if company_id is None:
         return
+    await keep_all(session)
     is_company = (customer.c.id == company_id) & (customer.c.kind == "company")
     if not await session.scalar(select(customer.c.id).where(is_company, visible_to(actor))):
         raise Invalid.at(f"{at}/company_id", "there is no such company among the customers you may see")

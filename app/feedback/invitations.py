@@ -249,7 +249,10 @@ async def answer_as(
 
 
 async def _held(session: WriteSession, link: Link) -> Opened:
-    await hold(session, [link.customer_id])
+    if not await hold(session, [link.customer_id]):  # merged just now, or gone
+        link = await _followed(session, link)
+        if not await hold(session, [link.customer_id]):
+            raise BadLink
     # Whoever answers with the same link at the same time waits here.
     await session.all(
         select(_i.id).where(_i.customer_id == link.customer_id, _i.id == link.invitation_id).with_for_update()

@@ -13,7 +13,6 @@ from app.core.db import WriteSession
 from app.identity.actor import Actor
 
 BUCKETS = 1024
-STAGED_BY = ("import_number", "bucket", "line")  # the columns with which every staging table begins
 
 RowCompiler = Callable[[list[str], int], str]
 
@@ -116,7 +115,7 @@ class ImportKind(Protocol):
 
     @property
     def staging(self) -> Table:
-        """An unlogged table: STAGED_BY, then `customer_ref` and the kind's own columns, in any order.
+        """An unlogged table with `import_number`, `bucket` and `line`, and with `customer_ref` and the kind's own columns, in any order.
 
         An index on (import_number, bucket).
         """

@@ -265,10 +265,29 @@ async def test_two_who_were_said_to_differ_can_still_be_merged_by_hand(
     (found,) = await listed(admin)
     await admin.post(f"{PATH}/{found['id']}/dismiss", json={})
     body = {"survivor_id": one["id"], "merged_id": two["id"]}
-    assert (await admin.post("/v1/customers/merges", json=body)).status_code == 201
+    merge = await admin.post("/v1/customers/merges", json=body)
+    assert merge.status_code == 201
     async with database.connection() as connection:
-        for table in ("customer_duplicate", "duplicate_dismissal"):
-            assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
+        assert await connection.fetchval("SELECT count(*) FROM customer_duplicate") == 0
+    await find()
+    assert await listed(admin) == await listed(admin, dismissed=True) == []
+    assert (await admin.post(f"/v1/customers/merges/{merge.json()['id']}/undo")).status_code == 200
+    await find()
+    assert await listed(admin) == []
+    assert [pair(each) for each in await listed(admin, dismissed=True)] == [ids(one, two)]
+
+
+async def test_who_differs_from_both_who_are_one_is_listed_once(admin: httpx.AsyncClient, find: Find) -> None:
+    people = sorted([await create(admin, name="Li", phone=PHONE) for _ in range(3)], key=lambda each: str(each["id"]))
+    await find()
+    first, between, last = people
+    for each in await listed(admin):
+        if between["id"] in pair(each):
+            assert (await admin.post(f"{PATH}/{each['id']}/dismiss", json={})).status_code == 200
+    body = {"survivor_id": last["id"], "merged_id": first["id"]}
+    assert (await admin.post("/v1/customers/merges", json=body)).status_code == 201
+    await find()
+    assert [pair(each) for each in await listed(admin, dismissed=True)] == [ids(between, last)]
 
 
 LIVES = {"kind": "home", "lines": "88 Lantern Lane", "postal_code": "200001", "country": "CN"}

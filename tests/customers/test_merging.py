@@ -196,6 +196,71 @@ async def test_who_changes_hands_by_a_merge_has_it_in_its_history(
     assert [{name: each[f"from_{name}"] for name in hands} for each in moves] == [hands, mine]
 
 
+async def test_whoever_works_for_a_company_that_is_deleted_works_for_none(
+    admin: httpx.AsyncClient, database: Database
+) -> None:
+    company = await create(admin, kind="company")
+    employee = await create(admin, company_id=company["id"])
+    assert (await admin.delete(of(company))).status_code == 204
+    now = await read(admin, employee)
+    assert (now["company_id"], now["version"]) == (None, employee["version"] + 1)
+    assert await broken(database) == set()
+
+
+async def test_what_was_primary_goes_on_beside_the_survivors_and_is_primary_again(admin: httpx.AsyncClient) -> None:
+    one, two = [await create(admin) for _ in range(2)]
+    kinds: dict[str, dict[str, Any]] = {
+        "addresses": {"kind": "home", "country": "CN", "lines": "1 Lane"},
+        "contacts": {"name": "Mei"},
+    }
+    made: dict[str, list[Any]] = {}
+    for part, body in kinds.items():
+        made[part] = [
+            await post(admin, of(each, f"/{part}"), {**body, "is_primary": is_primary})
+            for each, is_primary in ((one, True), (two, True), (two, False))
+        ]
+    merge = await merged(admin, one, two)
+    for part, (stays, first, second) in made.items():
+        listed = {each["id"]: each["is_primary"] for each in (await read(admin, one, f"/{part}"))["items"]}
+        assert listed == {stays["id"]: True, first["id"]: False, second["id"]: False}
+    # Another one of theirs is the primary when they go back: it stays so.
+    other = made["addresses"][2]
+    changed = await admin.patch(of(one, f"/addresses/{other['id']}"), json={"is_primary": True})
+    assert changed.status_code == 200, changed.text
+    await undone(admin, merge)
+    back = {
+        part: {each["id"]: each["is_primary"] for each in (await read(admin, two, f"/{part}"))["items"]}
+        for part in kinds
+    }
+    assert back == {
+        "addresses": {made["addresses"][1]["id"]: False, other["id"]: True},
+        "contacts": {made["contacts"][1]["id"]: True, made["contacts"][2]["id"]: False},
+    }
+
+
+async def test_a_merge_into_the_same_survivor_is_undone_before_the_one_before_it(admin: httpx.AsyncClient) -> None:
+    one, two, three = await create(admin), await create(admin, phone=PHONE), await create(admin, phone="+8613800000001")
+    first = await merged(admin, one, two)
+    second = await merged(admin, one, three, take=["phone"])
+    refused = await admin.post(f"{MERGES}/{first['id']}/undo")
+    assert (refused.status_code, second["id"] in refused.json()["detail"]) == (409, True)
+    for merge in (second, first):
+        await undone(admin, merge)
+    assert [(await read(admin, each))["phone"] for each in (one, two, three)] == [None, PHONE, "+8613800000001"]
+
+
+async def test_an_override_that_is_history_stays_with_whoever_was_merged(
+    admin: httpx.AsyncClient, database: Database
+) -> None:
+    await publish(database, KEY, spending())
+    one, two = [await create(admin) for _ in range(2)]
+    override = {"class": "gold", "reason": "a contract", "expires_at": None}
+    assert (await admin.put(of(two, f"/classes/{KEY}/override"), json=override)).status_code == 200
+    assert (await admin.delete(of(two, f"/classes/{KEY}/override"))).status_code < 300
+    await merged(admin, one, two)
+    assert await broken(database) == set()
+
+
 async def test_employees_follow_their_company_and_go_back(admin: httpx.AsyncClient) -> None:
     one, two = await create(admin, kind="company"), await create(admin, kind="company")
     employee = await create(admin, company_id=two["id"])

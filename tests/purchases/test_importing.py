@@ -139,7 +139,7 @@ async def test_unknown_customers_are_refused_unless_asked_for(import_rows: Impor
         [["C2", "O2", "2024-01-02", "5"], ["C1", "O3", "2024-01-02", "5"], ["C2", "O4", "2024-01-02", "5"]],
         create_customers=False,
     )
-    reason = "no customer has this reference; import with create_customers=true to create it"
+    reason = "no customer within your reach has this reference; import with create_customers=true to create it"
     assert counts(done) == (1, 2, 0)
     assert done["errors"] == [(2, "customer_ref", reason), (4, "customer_ref", reason)]
     assert await _fetch(database, "SELECT name, kind, source, owner_id FROM customer") == [
@@ -282,7 +282,10 @@ async def test_a_customer_that_is_created_with_create_customers_but_out_of_reach
     await import_rows([["C1", "O1", "2024-01-02", "5"]])
     seller = await make_user({**SELLS, "purchases:write": "own", "customers:write": "own"})
     done = await import_rows([["C1", "O2", "2024-01-02", "5"], ["C5", "O3", "2024-01-02", "5"]], client=seller)
-    assert (counts(done), done["errors"]) == ((1, 1, 0), [(2, "customer_ref", "customer_ref is unknown")])
+    assert (counts(done), done["errors"]) == (
+        (1, 1, 0),
+        [(2, "customer_ref", "this customer is out of your reach, or was erased")],
+    )
 
 
 async def test_a_reference_is_text_whatever_it_looks_like(import_rows: Import, database: Database) -> None:

@@ -82,12 +82,6 @@ async def forget_dismissals(session: WriteSession, customer_id: UUID) -> None:
     await session.execute(delete(duplicate_dismissal).where(named))
 
 
-async def forget_self(session: WriteSession, customer_id: UUID) -> None:
-    """Two who were said not to be the same are one: that is said no more."""
-    itself = (_x.customer_id == customer_id) & (_x.other_id == customer_id)
-    await session.execute(delete(duplicate_dismissal).where(itself))
-
-
 async def _alone(session: WriteSession) -> None:
     """One block at a time, and nobody leaves meanwhile. No row of a customer is held, so that nobody else waits."""
     await session.all(select(func.pg_advisory_xact_lock(LOCK)))

@@ -35,9 +35,11 @@ async def on_many(session: WriteSession, event: CustomersCreated | CustomersChan
 
 
 async def on_merged(session: WriteSession, event: CustomersMerged) -> None:
-    """What was said of the merged one is said of the survivor, but not that the survivor is not itself."""
+    """What was said of the merged one is said of the survivor.
+
+    That the two are not the same waits, as of the survivor and itself, for the merge to be undone.
+    """
     await finding.forget(session, event.merged_id)
-    await finding.forget_self(session, event.customer_id)
     await finding.mark(session, [event.customer_id])
 
 

@@ -25,12 +25,17 @@ from app.identity.scopes import scope_params, within_scope
 READ = "customers:read"
 READ_ADDRESSES = "addresses:read"
 MOST = 20
-_d, _x, _c = customer_duplicate.c, duplicate_dismissal.c, customer.c
+_d, _c = customer_duplicate.c, customer.c
 _other = customer.alias("other")
-_said = or_(
-    and_(_x.customer_id == _d.customer_id, _x.other_id == _d.other_id),
-    and_(_x.customer_id == _d.other_id, _x.other_id == _d.customer_id),
+_one, _two = duplicate_dismissal.c.customer_id, duplicate_dismissal.c.other_id
+# After a merge the same may stand in both directions.
+_dismissal = (
+    select(duplicate_dismissal)
+    .where(or_(and_(_one == _d.customer_id, _two == _d.other_id), and_(_one == _d.other_id, _two == _d.customer_id)))
+    .limit(1)
+    .lateral("dismissal")
 )
+_x = _dismissal.c
 
 
 class Found(NamedTuple):
@@ -132,7 +137,7 @@ def _pairs(actor: Actor, permission: str = READ) -> Select[Any]:
         .select_from(customer_duplicate)
         .join(customer, _c.id == _d.customer_id)
         .join(_other, _other.c.id == _d.other_id)
-        .outerjoin(duplicate_dismissal, _said)
+        .outerjoin(_dismissal, true())
         .where(seen)
     )
 

@@ -27,6 +27,7 @@ from sqlalchemy import (
     insert,
     literal,
     literal_column,
+    or_,
     select,
     true,
     update,
@@ -42,6 +43,7 @@ from app.customers.models import customer_merge_row
 SURVIVOR = bindparam("survivor", type_=UuidType)
 MERGED = bindparam("merged", type_=UuidType)
 MERGE = bindparam("merge", type_=UuidType)
+PRIMARY = "is_primary"
 ROOM = 12
 """Characters of a row's key that a name gets when the survivor has one like it."""
 _r = customer_merge_row.c
@@ -108,8 +110,8 @@ def _written_down(place: Moves | SetAside) -> Insert:
     """The merged customer's rows that move or make room, by their keys."""
     mine = place.table.alias("mine")
     clash = _clash(place, mine)
-    if isinstance(place, Moves) and place.renames is not None:
-        was: Any = case((clash, func.jsonb_build_object(literal(place.renames, Text), mine.c[place.renames])))
+    if isinstance(place, Moves) and (changes := place.renames or (place.primary is not None and PRIMARY)):
+        was: Any = case((clash, func.jsonb_build_object(literal(changes, Text), mine.c[changes])))
         clash = false()
     else:
         was = case((clash, func.to_jsonb(mine.table_valued())))
@@ -123,12 +125,14 @@ def _written_down(place: Moves | SetAside) -> Insert:
 def _clash(place: Moves | SetAside, mine: FromClause) -> ColumnElement[bool]:
     if isinstance(place, SetAside):
         return true()
-    if place.clashes is None:
-        return false()
     theirs = place.table.alias("theirs")
-    return exists(
-        select(literal(1)).select_from(theirs).where(theirs.c[place.column] == SURVIVOR, place.clashes(mine, theirs))
-    )
+    if place.primary is not None:
+        alike = and_(mine.c[PRIMARY], theirs.c[PRIMARY], *(mine.c[name] == theirs.c[name] for name in place.primary))
+    elif place.clashes is not None:
+        alike = place.clashes(mine, theirs)
+    else:
+        return false()
+    return exists(select(literal(1)).select_from(theirs).where(theirs.c[place.column] == SURVIVOR, alike))
 
 
 def _key(place: Moves | SetAside, row: FromClause) -> ColumnElement[Any]:
@@ -178,7 +182,22 @@ def _moved(place: Moves | Part) -> Update:
         name = place.table.c[place.renames]
         room = func.concat(name, " ~", func.right(cast(place.table.c[place.key[0]], Text), ROOM))
         values[name] = case((_r.was.is_not(None), room), else_=name)
+    if place.primary is not None:
+        values[place.table.c[PRIMARY]] = and_(place.table.c[PRIMARY], _r.was.is_(None))
     return update(place.table).where(owner == MERGED, _recorded(place), ~_r.set_aside).values(values)
+
+
+def _another_is_primary(place: Moves) -> ColumnElement[bool]:
+    """Whether another one that is alike became the primary meanwhile, and goes back with this one."""
+    assert place.primary is not None
+    other, line = place.table.alias("other"), customer_merge_row.alias("line")
+    of_this = (line.c.customer_id == SURVIVOR, line.c.merge_id == MERGE, line.c.place == place.name)
+    alike = (other.c[name] == place.table.c[name] for name in place.primary)
+    return exists(
+        select(literal(1))
+        .select_from(other.join(line, line.c.key == _key(place, other)))
+        .where(other.c[place.column] == SURVIVOR, other.c[PRIMARY], *of_this, *alike)
+    )
 
 
 def _moved_back(place: Moves | Part) -> Update:
@@ -193,4 +212,7 @@ def _moved_back(place: Moves | Part) -> Update:
     if place.renames is not None:
         name = place.table.c[place.renames]
         values[name] = func.coalesce(_r.was[place.renames].astext, name)
+    if place.primary is not None:
+        is_primary = place.table.c[PRIMARY]
+        values[is_primary] = or_(is_primary, and_(_r.was.is_not(None), ~_another_is_primary(place)))
     return update(place.table).where(owner == SURVIVOR, _recorded(place), ~_r.set_aside).values(values)

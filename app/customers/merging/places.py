@@ -19,7 +19,8 @@ class Moves:
     """Rows that become the survivor's, and go back one by one when the merge is undone.
 
     A row that clashes with one of the survivor's makes room: the column `renames` takes a name of its own, or, without
-    one, the row waits aside. Rows for which `only` does not hold stay under the merged id, as history.
+    one, the row waits aside. Rows for which `only` does not hold stay under the merged id, as history. Of rows that
+    are alike in the columns of `primary` one at most has `is_primary`: the survivor's.
     """
 
     table: Table
@@ -27,6 +28,7 @@ class Moves:
     column: str = "customer_id"
     clashes: Clash | None = None
     renames: str | None = None
+    primary: tuple[str, ...] | None = None
     only: Condition | None = None
     also: Mapping[str, Any] = field(default_factory=dict)
     """What else changes in a row that moves, either way."""

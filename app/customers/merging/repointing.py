@@ -1,6 +1,6 @@
 """Where the customer record itself names customers."""
 
-from sqlalchemy import ColumnElement, FromClause, and_, func
+from sqlalchemy import func
 
 from app.customers.duplicates.models import (
     customer_duplicate,
@@ -24,19 +24,13 @@ from app.customers.models import (
 EMPLOYEES = Moves(customer, column="company_id", also={"version": customer.c.version + 1, "updated_at": func.now()})
 
 
-def _both_primary(mine: FromClause, theirs: FromClause) -> ColumnElement[bool]:
-    """Of a customer's contacts, and of its addresses of a kind, one at most is the primary: the survivor's stands."""
-    alike = mine.c.kind == theirs.c.kind if "kind" in mine.c else mine.c.is_primary
-    return and_(mine.c.is_primary, theirs.c.is_primary, alike)
-
-
 PLACES: list[Place] = [
     Moves(customer_identity, key=("kind", "value")),
     EMPLOYEES,
     Moves(customer_consent),
     Moves(customer_note),
-    Moves(customer_address, clashes=_both_primary),
-    Moves(customer_contact, clashes=_both_primary),
+    Moves(customer_address, primary=("kind",)),
+    Moves(customer_contact, primary=()),
     Moves(customer_contact, column="person_id"),
     Moves(customer_transfer),
     # Who was merged into the merged customer belongs to the survivor, too, and goes back with it.

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import Select, func, literal, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.core import audit
@@ -43,6 +43,8 @@ async def undo(session: WriteSession, actor: Actor, merge_id: UUID) -> None:
         later = await session.scalar(queries.standing_merge_of(row["survivor_id"]).with_only_columns(_m.id))
         raise NotUndoable(f"Its survivor was merged itself since: undo the merge {later} first")
     survivor_id, merged_id = row["survivor_id"], row["merged_id"]
+    if (later := await session.scalar(_later(row))) is not None:
+        raise NotUndoable(f"Somebody else was merged into its survivor since: undo the merge {later} first")
     survivor = (await hold(session, actor, [survivor_id]))[survivor_id]
     record = await session.first(select(_m.record, _m.before, _m.after).where(_m.id == merge_id))
     assert record is not None
@@ -70,6 +72,13 @@ async def undo(session: WriteSession, actor: Actor, merge_id: UUID) -> None:
     if employees:
         await publish(session, CustomersChanged(employees, ["company_id"]))
     await publish(session, MergeUndone(merge_id, survivor_id, merged_id))
+
+
+def _later(row: Record) -> Select[Any]:
+    """The next merge into the same survivor: it remembers the record as it was with what this one brought."""
+    since = (_m.survivor_id == row["survivor_id"], _m.merged_at > row["merged_at"], _m.undone_at.is_(None))
+    # What cannot be undone any more, since the person was erased, is in nobody's way.
+    return select(_m.id).where(*since, _m.record != literal({}, JSONB)).order_by(_m.merged_at.desc()).limit(1)
 
 
 async def _come_back(session: WriteSession, merge_id: UUID, kept: Record, survivor: Record) -> None:
