@@ -115,7 +115,7 @@ class ImportKind(Protocol):
 
     @property
     def staging(self) -> Table:
-        """An unlogged table with `import_number`, `bucket` and `line`, and with `customer_ref` and the kind's own columns, in any order.
+        """An unlogged table with `import_number`, `bucket`, `line` and `customer_ref`, and the kind's own columns.
 
         An index on (import_number, bucket).
         """
