@@ -29,6 +29,7 @@ from app.core.http.server import server
 from app.core.settings import Settings, described, get_settings
 from app.core.tracing import MissingTracing
 from app.demo import run as demonstration
+from app.identity.seed import WeakPassword
 from app.main import UnknownSchema, create_app
 
 cli = typer.Typer(
@@ -364,7 +365,7 @@ def main() -> None:
     """The console script: problems that a person can solve are one line, not a stack."""
     try:
         cli()
-    except (WrongServer, UnknownSchema, EmbeddedError, local.MissingSecret, MissingTracing) as error:
+    except (WrongServer, UnknownSchema, EmbeddedError, local.MissingSecret, MissingTracing, WeakPassword) as error:
         Console(stderr=True).print(f"[red]{error}[/]")
         raise SystemExit(1) from error
     except (OSError, *CONNECTION_LOST, asyncpg.InvalidAuthorizationSpecificationError) as error:

@@ -1,6 +1,6 @@
 """The one list of packages: what each brings to the service. Delete a line and its package, the rest works.
 
-Lower packages first; see ARCHITECTURE in the README for the heights.
+Lower packages first; see "How it is built" in the README for the heights.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,9 @@
 """The rules of the layout that import contracts cannot say."""
 
 import ast
+import inspect
 import re
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -84,6 +86,15 @@ def test_a_package_says_what_it_owns_announces_reacts_to_and_never_does(package:
     said = ast.get_docstring(tree_of(package / "__init__.py")) or ""
     assert 3 <= len([line for line in said.splitlines() if line.strip()]) <= 7, said
     assert package.name in OUTSIDE_THE_SERVICE or "never" in said.lower()
+
+
+@pytest.mark.parametrize("feature", [each for each in features.FEATURES if each.events], ids=lambda each: each.name)
+def test_a_package_names_every_event_that_it_announces(feature: features.Feature) -> None:
+    assert feature.events is not None
+    classes = [each for _, each in inspect.getmembers(feature.events, inspect.isclass)]
+    announced = {each.__name__ for each in classes if hasattr(each, "name") and hasattr(each, "stored")}
+    named = {*re.findall(r"`(\w+)`", sys.modules[f"app.{feature.name}"].__doc__ or "")}
+    assert announced - named == set()
 
 
 def test_every_package_stands_in_the_list_of_features() -> None:

@@ -138,12 +138,12 @@ BROKEN: list[tuple[str, str, set[str]]] = [
             f"INSERT INTO {kind}_import_row SELECT (jsonb_populate_record(NULL::{kind}_import_row, row)).* FROM"
             f" (SELECT jsonb_object_agg(column_name, CASE data_type WHEN 'timestamp with time zone'"
             f" THEN to_jsonb(now()) WHEN 'bytea' THEN to_jsonb('\\x00'::text) WHEN 'uuid' THEN to_jsonb(uuidv7())"
-            f" WHEN 'date' THEN to_jsonb(current_date)"
+            f" WHEN 'date' THEN to_jsonb(current_date) WHEN 'ARRAY' THEN to_jsonb('{{}}'::text[])"
             f" ELSE to_jsonb('1'::text) END) || '{{\"import_number\": 987654}}' AS row FROM information_schema.columns"
             f" WHERE table_name = '{kind}_import_row') made",
             set(),
         )
-        for kind in ("purchase", "interaction", "feedback")
+        for kind in ("purchase", "interaction", "feedback", "customer")
     ),
     (
         "a corrected interaction keeps all its earlier versions",

@@ -17,6 +17,8 @@ from app.customers.models import (
     customer_note,
     customer_transfer,
 )
+from app.customers.staging import customer_import_row
+from app.imports.checks import waiting
 
 
 def belongs(table: FromClause, name: str, *, stays: bool = False) -> Check:
@@ -69,4 +71,5 @@ CHECKS = [
     belongs(customer_merge_row, "row of a merge"),
     belongs(customer_address, "address"),
     belongs(customer_contact, "contact"),
+    waiting(customer_import_row, "row of customers"),
 ]

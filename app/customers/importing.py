@@ -10,14 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 from sqlalchemy import (
-    BigInteger,
-    Column,
     ColumnElement,
-    Index,
-    Integer,
     Select,
-    SmallInteger,
-    Table,
     Text,
     and_,
     any_,
@@ -33,7 +27,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 
 from app.core import audit
 from app.core.bounds import In, Line, Reference
-from app.core.db import WriteSession, metadata
+from app.core.db import WriteSession
 from app.core.events import keep, publish
 from app.customers import references
 from app.customers.events import CustomerChanged, CustomersChanged
@@ -41,27 +35,9 @@ from app.customers.fact_files import compile_rows
 from app.customers.models import PERSONAL, customer
 from app.customers.schemas import Email, Kind, Language, Phone, Region, Tags
 from app.customers.service import WRITE
+from app.customers.staging import customer_import_row
 from app.imports.kinds import Batch, ImportColumn, Layout, Merged, Options, Rejection, RowCompiler
 
-customer_import_row = Table(
-    "customer_import_row",
-    metadata,
-    Column("import_number", Integer, nullable=False),
-    Column("bucket", SmallInteger, nullable=False),
-    Column("line", BigInteger, nullable=False),
-    Column("customer_ref", Text, nullable=False, info={"personal": "contact"}),
-    Column("kind", Text),
-    Column("name", Text, info={"personal": "name"}),
-    Column("title", Text, info={"personal": "name"}),
-    Column("region", Text),
-    Column("source", Text),
-    Column("language", Text),
-    Column("phone", Text, info={"personal": "contact"}),
-    Column("email", Text, info={"personal": "contact"}),
-    Column("tags", ARRAY(Text)),
-    Index("ix_customer_import_row_bucket", "import_number", "bucket"),
-    prefixes=["UNLOGGED"],
-)
 _c, _s = customer.c, customer_import_row.c
 
 

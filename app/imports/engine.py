@@ -46,7 +46,9 @@ async def _read(context: JobContext, run: Run) -> None:
     plan = run.plan
     compiled = run.kind.compile(plan.layout, plan.options, run.number)
     pieces = storage.pieces(run.database, run.id, gzipped=plan.gzipped)
-    reading = Reading(plan, compiled, pieces, max_bytes=get_settings().max_import_bytes * DECOMPRESSED)
+    limit = get_settings().max_import_bytes * DECOMPRESSED
+    known = {column.name for column in run.kind.columns} - plan.positions.keys()
+    reading = Reading(plan, compiled, pieces, max_bytes=limit, known=known)
     await asyncio.to_thread(reading.pass_over, run.rows_read)
     coming = asyncio.create_task(asyncio.to_thread(reading.block))
     try:

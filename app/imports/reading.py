@@ -6,7 +6,7 @@ Everything here is synchronous and runs in a thread; `pieces` brings the file's 
 import csv
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ BLOCK = 20_000
 FREE_RATIO_BYTES = 64 * 1024 * 1024  # up to here any ratio is believed
 MAX_RATIO = 200
 
-_NEWLINES = (b"\n", b"\r")
+_NEWLINE = b"\n"
 
 
 @dataclass(slots=True)
@@ -35,9 +35,17 @@ class Block:
 
 
 class Reading:
-    """One pass over a file."""
+    """One pass over a file, of whose columns the `known` mean something to its kind."""
 
-    def __init__(self, plan: Plan, compiled: RowCompiler, pieces: Iterator[bytes], *, max_bytes: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        compiled: RowCompiler,
+        pieces: Iterator[bytes],
+        *,
+        max_bytes: int,
+        known: Collection[str] = (),
+    ) -> None:
         self._bytes_read = 0
         self._compiled = compiled
         self._skip = _skipper(plan.skip)
@@ -45,7 +53,8 @@ class Reading:
         plain = gunzip(counted, max_bytes=max_bytes) if plan.gzipped else counted
         # newline="\n": the csv module wants line ends as they are, and looking for "\r" costs a fifth.
         lines = io.TextIOWrapper(io.BufferedReader(_Raw(plain), 256 * 1024), encoding="utf-8-sig", newline="\n")
-        self._rows = _json_rows(lines, plan.header) if plan.format == "ndjson" else _csv_rows(lines, plan)
+        late = set(known).difference(plan.header)
+        self._rows = _json_rows(lines, plan.header, late) if plan.format == "ndjson" else _csv_rows(lines, plan)
         self._line = 0
 
     def pass_over(self, rows: int) -> None:
@@ -154,9 +163,9 @@ class _Raw(io.RawIOBase):
         return size
 
     def _watch(self, piece: bytes) -> None:
-        last = max(piece.rfind(newline) for newline in _NEWLINES)
-        first = min((at for newline in _NEWLINES if (at := piece.find(newline)) >= 0), default=len(piece))
-        if self._open_line + first > MAX_LINE:
+        # As TextIOWrapper splits, or a file of "\r" alone would be one line of any length.
+        last, first = piece.rfind(_NEWLINE), piece.find(_NEWLINE)
+        if self._open_line + (first if first >= 0 else len(piece)) > MAX_LINE:
             raise FileError(f"A line of the file is longer than {MAX_LINE} bytes")
         self._open_line = self._open_line + len(piece) if last < 0 else len(piece) - last - 1
 
@@ -165,9 +174,12 @@ def _csv_rows(lines: io.TextIOWrapper, plan: Plan) -> Iterator[tuple[int, Any]]:
     """Each row with the line on which it begins: its fields and an empty one, or what is wrong with it."""
     reader = csv.reader(lines, delimiter=plan.delimiter)
     width = len(plan.header)
-    for row in reader:  # the header
-        if row:
-            break
+    try:
+        for row in reader:  # the header
+            if row:
+                break
+    except csv.Error as error:
+        raise FileError("The lines of the file must end in LF or CRLF; save it as CSV (UTF-8)") from error
     line = reader.line_num + 1
     while True:
         try:
@@ -189,13 +201,18 @@ def _unreadable(first: int, last: int) -> str:
     return f"{where} cannot be read: a field longer than {MAX_FIELD} characters, or a quote that is not closed"
 
 
-def _json_rows(lines: io.TextIOWrapper, header: list[str]) -> Iterator[tuple[int, Any]]:
-    """Each object with its line: its fields as text in the header's order, or what is wrong with it."""
+def _json_rows(lines: io.TextIOWrapper, header: list[str], late: set[str]) -> Iterator[tuple[int, Any]]:
+    """Each object with its line: its fields as text in the header's order, or what is wrong with it.
+
+    The header has the keys of the first lines. What would be read, but comes later for the first time, is refused.
+    """
     for number, line in enumerate(lines, start=1):
         if line.isspace():
             continue
         try:
             found = json_object(line)
+            if late and (unread := late.intersection(found)):
+                raise RowError(None, f"no line at the beginning has {min(unread)!r}; give the first line the key, null")
             values = [_text(found.get(name), name) for name in header]
         except RowError as error:
             yield number, error.reason

@@ -1,4 +1,4 @@
-"""Once a week every owner is told which of their customers need attention."""
+"""Once a week every owner is told how many of their customers need attention."""
 
 from sqlalchemy import Text, func, literal, select
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.imports.formats import FileError, recognise
+from app.imports.formats import MAX_LINE, FileError, recognise
 from app.imports.kinds import Options, RowError
 from app.imports.plan import Plan, Skip
 from app.imports.reading import Block, Reading, gunzip
@@ -65,6 +65,24 @@ def test_bad_rows_are_reported_and_the_others_taken() -> None:
         (4, None, "the row has 1 fields, the header 2"),
         (5, None, "the row has 3 fields, the header 2"),
     ]
+
+
+def test_lines_that_end_in_cr_alone_are_told() -> None:
+    with pytest.raises(FileError, match="LF or CRLF"):
+        _all(b"a,b\r1,2\r3,4\r")
+    long = b"a,b\n" + b"1,2\r" * (MAX_LINE // 2)
+    with pytest.raises(FileError, match="longer than"):
+        _all(long)
+
+
+def test_a_key_that_is_read_and_comes_too_late_is_refused() -> None:
+    content = b'{"a": "1", "b": "2"}\n{"a": "1", "c": "2"}\n{"a": "1", "d": "2"}\n'
+    plan = Plan("ndjson", "", False, ["a", "b"], {}, [], Options(False, None, None))
+    block = Reading(plan, _row, _pieces(content, 1000), max_bytes=GIGABYTE, known={"a", "c"}).block()
+    assert (len(block.staged), _bad(block)) == (
+        2,
+        [(2, None, "no line at the beginning has 'c'; give the first line the key, null")],
+    )
 
 
 def test_a_quote_that_is_not_closed_costs_no_more_than_a_field() -> None:

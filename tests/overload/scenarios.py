@@ -56,7 +56,9 @@ def exhausted_pool(stand: Stand, *, seconds: float) -> list[Seen]:
         headers = {"Authorization": f"Bearer {token}"}
         with Health(server.url) as health, _locked(stand.url), ThreadPoolExecutor(40) as clients:
             until = time.monotonic() + seconds
-            holders = [clients.submit(httpx.get, f"{server.url}/v1/customers", headers=headers, timeout=60)] * 4
+            holders = [
+                clients.submit(httpx.get, f"{server.url}/v1/customers", headers=headers, timeout=60) for _ in range(4)
+            ]
 
             def ask(client: httpx.Client) -> list[_Answer]:
                 found = []
