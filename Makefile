@@ -91,8 +91,8 @@ overload: setup  ## put the service under more than it can carry; ARGS='--second
 upgrades: setup  ## every migration up and down under the load of the release before it; SIZE=100k for the small base
 	@$(BIN)/python -m tests.upgrades $(if $(SIZE),--size $(SIZE)) $(ARGS)
 
-bench: setup  ## measure the targets of speed; SIZE=1m for the large base
-	@$(BIN)/python -m tests.bench $(if $(SIZE),--size $(SIZE))
+bench: setup  ## measure the targets of speed; SIZE=1m for the large base; ARGS='--only get,list'
+	@$(BIN)/python -m tests.bench $(if $(SIZE),--size $(SIZE)) $(ARGS)
 
 # Universal: one file for Python 3.11 and later on every platform. Needs uv; versions already locked are kept.
 LOCK = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

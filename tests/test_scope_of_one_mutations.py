@@ -42,10 +42,11 @@ class Use:
     file: str
     text: str
     tests: str
+    call: str = "visible_to("
 
     def taken_away(self) -> str:
         """The text without it."""
-        start = self.text.index("visible_to(")
+        start = self.text.index(self.call)
         end = self.text.index(")", start) + 1
         return self.text[:start] + ANYBODY + self.text[end:]
 
@@ -85,6 +86,92 @@ APART = {
     ),
     "where one may transfer": Use(
         "customers/transfers.py", "those, visible_to(actor, TRANSFER)", "customers/test_transfers.py"
+    ),
+    "users": Use(
+        "identity/queries.py",
+        "every_user().where(within_scope(actor, permission, owner=user_account.c.id, unit=user_account.c.unit_id)",
+        "identity/test_users.py",
+        "within_scope(",
+    ),
+    "users shown": Use(
+        "identity/queries.py",
+        "home = within_scope(actor, permission, owner=user_account.c.id, unit=user_account.c.unit_id)",
+        "identity/test_memberships.py",
+        "within_scope(",
+    ),
+    "who is in a unit": Use(
+        "identity/queries.py",
+        "_holds(day), _units_reached(actor, permission, m.unit_id)",
+        "identity/test_memberships.py",
+        "_units_reached(",
+    ),
+    "delegations": Use(
+        "identity/queries.py",
+        "reached = within_scope(actor, permission, owner=user_account.c.id, unit=user_account.c.unit_id)",
+        "identity/test_delegations.py",
+        "within_scope(",
+    ),
+    "units": Use(
+        "identity/queries.py",
+        "select(tree).where(_units_reached(actor, permission, tree.c.id)",
+        "identity/test_units.py",
+        "_units_reached(",
+    ),
+    "API keys": Use(
+        "identity/queries.py",
+        "within_scope(actor, permission, owner=api_key.c.created_by, unit=api_key.c.unit_id)",
+        "identity/test_api_keys.py",
+        "within_scope(",
+    ),
+    "an import": Use(
+        "imports/queries.py", "imports.c.id == import_id, visible_to(actor, permission)", "imports/test_imports_api.py"
+    ),
+    "imports": Use("imports/queries.py", "_shown.where(visible_to(actor))", "imports/test_imports_api.py"),
+    "who is merged": Use(
+        "customers/merging/merge.py", ".where(wanted, visible_to(actor, PERMISSION))", "customers/test_merging.py"
+    ),
+    "merges": Use("customers/merging/queries.py", ".where(visible_to(actor, PERMISSION))", "customers/test_merging.py"),
+    "whose a reference is": Use(
+        "customers/references.py",
+        "select(i.value, i.customer_id, visible_to(actor, permission))",
+        "customers/test_importing_customers.py",
+    ),
+    "whose an identity is": Use(
+        "customers/references.py", ".where(visible_to(actor, permission))", "purchases/test_batches.py"
+    ),
+    "a company": Use("customers/service.py", "is_company, visible_to(actor)", "customers/test_customers.py"),
+    "a batch of interactions": Use(
+        "interactions/batch.py", "visible_to(anybody, WRITE)", "interactions/test_batches.py"
+    ),
+    "simulations": Use(
+        "classification/movers.py", "visible_to(actor, READ), visible_to", "classification/test_simulations.py"
+    ),
+    "who would move": Use(
+        "classification/movers.py", "visible_to(actor, READ_CUSTOMERS))", "classification/test_simulations.py"
+    ),
+    "who is in a file": Use(
+        "directory/exports.py", ".where(visible_to(actor), *conditions)", "directory/test_export_jobs.py"
+    ),
+    "masks in files": Use("directory/exports.py", "contact(visible_to(actor, READ_CONTACT))", "test_masking.py"),
+    "identities one may look for": Use(
+        "directory/queries.py", "[*conditions, visible_to(actor, READ_CONTACT)]", "test_masking.py"
+    ),
+    "contacts one may search by": Use(
+        "directory/queries.py", "case((visible_to(self._actor, READ_CONTACT)", "test_masking.py"
+    ),
+    "whom a transfer of many means": Use(
+        "directory/moving.py",
+        "conditions = [visible_to(actor, TRANSFER), *self._from()]",
+        "directory/test_transfers_of_many.py",
+    ),
+    "by what a transfer of many asks": Use(
+        "directory/moving.py", "conditions += [visible_to(actor), await", "directory/test_transfers_of_many.py"
+    ),
+    "where a transfer of many leads": Use(
+        "directory/moving.py",
+        "return within_scope(actor, TRANSFER, owner=owner_id, unit=unit_id)",
+        "directory/test_transfers_of_many.py",
+        "within_scope(",
     ),
 }
 

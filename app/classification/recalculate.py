@@ -47,7 +47,8 @@ async def _begin(context: JobContext, recalculation_id: UUID) -> Record | None:
             recalculation,
             recalculation_id,
             as_of=func.coalesce(r.as_of, now),
-            held_on=case((r.as_of < clock.start_of_day(today), today)),
+            # As it was when it began, however often and late it is taken up again.
+            held_on=case((r.started_at.is_not(None), r.held_on), (r.as_of < clock.start_of_day(today), today)),
             customers=population,
             # Who begins with the second pass has the first behind.
             done=case((r.phase == "metrics", r.done), else_=func.greatest(r.done, population)),
@@ -72,6 +73,7 @@ class _Run:
         self.refit: bool = run["refit"]
         self.keys: list[str] = run["schemes"]
         self.as_of: datetime = run["as_of"]
+        self.goes_back: bool = run["held_on"] is not None
         self.publishes: int | None = run["publishes"]
         self.at_once: bool = run["movement"] == "at_once"
         self.released_from: datetime | None = run["released_from"]
@@ -149,7 +151,7 @@ class _Run:
 
     async def _measure(self, session: WriteSession, chunk: refresh.Range, evaluation: Evaluation) -> int:
         categories = evaluation.counts_categories
-        await refresh.refresh_metrics(session, chunk, as_of=self.as_of, categories=categories)
+        await refresh.refresh_metrics(session, chunk, as_of=self.as_of, categories=categories, goes_back=self.goes_back)
         return 0
 
     async def _classify(self, session: WriteSession, chunk: refresh.Range, evaluation: Evaluation) -> int:

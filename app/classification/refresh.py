@@ -64,6 +64,7 @@ PURCHASE_ID = bindparam("purchase_id", type_=UuidType)
 AFTER = bindparam("after", type_=UuidType)
 UP_TO = bindparam("up_to", type_=UuidType)
 CATEGORIES = bindparam("categories", type_=Boolean)
+GOES_BACK = bindparam("goes_back", type_=Boolean)
 CHANGED = bindparam("changed", type_=ARRAY(Text))
 
 
@@ -250,6 +251,9 @@ def _breakpoints_stay() -> ColumnElement[Any]:
 def _refresh_range(*, categories: bool) -> Prepared:
     """A chunk of everybody: only what differs is written, and only over the revision that was compared.
 
+    Whoever was measured later, by something that happened since the recalculation began, is measured well, unless it
+    `goes_back` to a past day.
+
     The stored rows are bounded as well: PostgreSQL does not conclude it from whom they are joined with, and would walk
     over all of them for every chunk.
     """
@@ -262,7 +266,7 @@ def _refresh_range(*, categories: bool) -> Prepared:
         .select_from(
             fresh.outerjoin(old, and_(old.c.customer_id == fresh.c.customer_id, within(old.c.customer_id, ranged=True)))
         )
-        .where(differs)
+        .where(differs, or_(old.c.customer_id.is_(None), old.c.as_of <= AS_OF, GOES_BACK))
         .cte("changed")
     )
     updated = (
@@ -304,13 +308,17 @@ async def plan_for_many(session: WriteSession) -> None:
     )
 
 
-async def refresh_metrics(session: WriteSession, scope: Scope, *, as_of: datetime, categories: bool = False) -> None:
+async def refresh_metrics(
+    session: WriteSession, scope: Scope, *, as_of: datetime, categories: bool = False, goes_back: bool = False
+) -> None:
     """Bring the stored metrics of these customers up to the facts as of an instant; customers named must be held.
+
+    Of a range, those who were measured as of a later instant only if it `goes_back`.
 
     Categories are counted when asked, since it doubles the work, and again of customers named who had them counted.
     """
     statement = _refresh_range(categories=categories) if isinstance(scope, Range) else _refresh_some()
-    params = {"as_of": as_of, "window_from": as_of - WINDOW, "categories": categories}
+    params = {"as_of": as_of, "window_from": as_of - WINDOW, "categories": categories, "goes_back": goes_back}
     await session.all(statement, params | scope_params(scope))
 
 

@@ -13,8 +13,9 @@ from app.core.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
 from app.core.http.etag import check_version
 from app.core.http.paging import Page
 from app.customers import custom_indexes
-from app.customers.models import custom_field
-from app.customers.rules import fault, normal
+from app.customers.fields import CUSTOM, field
+from app.customers.models import custom_field, customer
+from app.customers.rules import MOST_INDEXED, fault, normal
 from app.customers.schemas import CustomFieldIn, CustomFieldPatch
 from app.identity.actor import Actor, Scope
 
@@ -71,6 +72,8 @@ async def define(session: WriteSession, actor: Actor, body: CustomFieldIn) -> di
     _check_may_define(actor)
     values = body.model_dump()
     _check(values)
+    if body.indexed:
+        await _check_lengths(session, body.key)
     try:
         row = await session.first(insert(custom_field).values(**values).returning(custom_field))
     except asyncpg.UniqueViolationError as error:
@@ -91,6 +94,8 @@ async def change(
     if not becomes:
         return dict(before)
     _check({**before, **becomes})
+    if becomes.get("indexed"):
+        await _check_lengths(session, key)
     changed = update(custom_field).where(_f.key == key)
     row = await session.first(
         changed.values(**becomes, version=_f.version + 1, updated_at=func.now()).returning(custom_field)
@@ -119,6 +124,15 @@ async def _locked(session: WriteSession, actor: Actor, key: str, expected: int |
         raise NotFound(f"There is no custom field {key}")
     check_version(row["version"], expected)
     return row
+
+
+async def _check_lengths(session: ReadSession, key: str) -> None:
+    """An index holds no longer values. Raises `Invalid`."""
+    long = select(customer.c.id).where(func.char_length(field(f"{CUSTOM}{key}")) > MOST_INDEXED).limit(1)
+    if await session.first(long) is not None:
+        raise Invalid.at(
+            "/body/indexed", f"some customers have more than {MOST_INDEXED} characters; shorten them first"
+        )
 
 
 def _check_may_define(actor: Actor) -> None:

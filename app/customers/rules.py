@@ -33,9 +33,16 @@ def fault(definition: Definition) -> tuple[str, str] | None:
     return None
 
 
+MOST_INDEXED = 600
+"""Characters, of four bytes each: PostgreSQL keeps no more than 2,704 bytes in an entry of an index."""
+
+
 def normal(definition: Definition, value: str) -> str:
     """The value in the spelling in which it is kept; ValueError says what the field takes."""
-    return _NORMAL[definition["type"]](definition, value)
+    found = _NORMAL[definition["type"]](definition, value)
+    if definition["indexed"] and len(found) > MOST_INDEXED:
+        raise ValueError(f"a field that is indexed takes {MOST_INDEXED} characters at most")
+    return found
 
 
 def _text(_: Definition, value: str) -> str:

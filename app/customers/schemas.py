@@ -340,7 +340,9 @@ class CustomFieldIn(In):
     options: Options = []
     minimum: DecimalText | None = None
     maximum: DecimalText | None = None
-    required: Flag = Field(default=False, description="whoever creates a customer or writes its `custom` gives a value")
+    required: Flag = Field(
+        default=False, description="whoever creates a customer or writes its `custom` gives a value; a file has none"
+    )
     indexed: Flag = Field(default=False, description="have indexes made in the background, for searches by this field")
 
 

@@ -35,6 +35,7 @@ from app.identity.actor import Actor
 from app.imports import forgetting
 
 WRITE = "customers:write"
+MOST_IDENTITIES = 100
 DELETE = "customers:delete"
 ERASE = "customers:erase"
 VALUE = frozenset({"value"})
@@ -239,6 +240,12 @@ async def _give(session: WriteSession, actor: Actor, customer_id: UUID, identiti
     if not identities:
         return
     await _add_identities(session, customer_id, identities)
+    held = await session.scalar(
+        select(func.count()).select_from(customer_identity).where(customer_identity.c.customer_id == customer_id)
+    )
+    if held > MOST_IDENTITIES:
+        *_, pointer = identities.values()
+        raise Invalid.at(pointer, f"a customer has {MOST_IDENTITIES} identities at most; remove one first")
     for kind, value in identities:
         after = {"kind": kind, "value": value}
         audit.record(session, actor, "customer.identity_added", "customer", customer_id, after=after, personal=VALUE)

@@ -142,7 +142,7 @@ def purchase_totals_since(
         other.c.occurred_on == m.occurred_on,
         other.c.occurred_at <= since,
         other.c.base_amount >= 0,
-        other.c.id != recorded,
+        other.c.id.is_distinct_from(recorded),
     )
 
     def total(value: ColumnElement[Any], *which: ColumnElement[bool]) -> ColumnElement[Any]:

@@ -135,7 +135,7 @@ def _astray() -> FromClause:
 
 
 def _misfit() -> ColumnElement[bool]:
-    """Whether a custom field holds what its definition does not take: the definition came, or changed, later."""
+    """Whether a custom field holds what its type or its options do not take: the definition came, or changed, later."""
     value = _c.custom.op("->>")(_f.key)
     chosen = func.string_to_array(value, SEPARATOR, type_=ARRAY(Text))
     wrong = or_(

@@ -53,7 +53,7 @@ def main() -> None:
             base.drop_run(server_url)
     if "start" in asked.only:
         results += bulk.starts()
-    line = report.machine(size.name, version)
+    line = report.machine(size, version)
     report.show(results, line)
     if asked.write:
         command = "make bench" if size.name == "100k" else f"make bench SIZE={size.name}"

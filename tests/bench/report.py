@@ -12,6 +12,8 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.data import Size
+
 _console = Console(width=max(160, Console().width))
 _MARKS = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->|<!-- bench -->)", re.DOTALL)
 
@@ -66,11 +68,11 @@ def say(text: str) -> None:
     _console.print(text, highlight=False)
 
 
-def machine(size: str, server_version: str) -> str:
+def machine(size: Size, server_version: str) -> str:
     """What the figures were measured on."""
     return (
         f"{os.cpu_count()} cores, PostgreSQL {server_version}, Python {platform.python_version()}, "
-        f"{size} customers, {date.today().isoformat()}"
+        f"{size.customers:,} customers, {size.purchases:,} purchases, {date.today().isoformat()}"
     )
 
 

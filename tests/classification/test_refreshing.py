@@ -19,7 +19,6 @@ from app.customers.queries import hold
 from tests.classification.population import NOON, RunJobs
 from tests.classification.test_following import rows_of
 
-NO_PURCHASE = UUID(int=0)
 EVERYBODY = refresh.Range(refresh.NOBODY, UUID(int=2**128 - 1))
 
 
@@ -97,6 +96,19 @@ async def test_a_row_that_a_recalculation_writes_meanwhile_is_not_added_to_twice
     assert await monetary(database, customer) == Decimal(11)
 
 
+async def test_who_buys_during_a_recalculation_keeps_the_purchase(
+    admin: httpx.AsyncClient, database: Database, customer: UUID
+) -> None:
+    began = clock.business_now()
+    await buy(admin, customer, "10")
+    async with database.transaction() as session:
+        await refresh.refresh_metrics(session, EVERYBODY, as_of=began)
+    assert await monetary(database, customer) == 10
+    async with database.transaction() as session:
+        await refresh.refresh_metrics(session, EVERYBODY, as_of=began, goes_back=True)
+    assert await monetary(database, customer) == 0
+
+
 HOURLY = """
 INSERT INTO purchase (customer_id, kind, occurred_at, occurred_on, amount, currency, base_amount)
 SELECT $1, 'purchase', at, (at AT TIME ZONE $2)::date, 1, 'CNY', 1
@@ -116,7 +128,7 @@ async def test_time_that_passes_takes_every_purchase_into_account_whatever_the_t
         until = since + timedelta(hours=12)
         async with database.transaction() as session:
             await refresh.refresh_metrics(session, [customer], as_of=since)
-            await refresh.follow_purchase(session, customer, NO_PURCHASE, as_of=until)
+            await refresh.follow_time(session, [customer], as_of=until)
             followed = await measured(session, customer)
             await refresh.refresh_metrics(session, [customer], as_of=until)
             assert await measured(session, customer) == followed, since

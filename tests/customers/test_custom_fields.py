@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from app.core.db import Database
-from tests.conftest import MakeUser
+from app.customers.rules import MOST_INDEXED
+from tests.conftest import MakeUser, RunJobs
 from tests.customers.customers import create, external, pointers
 
 PATH = "/v1/custom-fields"
@@ -35,6 +36,26 @@ TAKEN: list[tuple[dict[str, Any], dict[str, str], list[str]]] = [
         ["shop;web", ";", ""],
     ),
 ]
+
+
+async def test_an_indexed_field_holds_what_an_index_can(
+    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs
+) -> None:
+    most, more = "茶" * MOST_INDEXED, "茶" * (MOST_INDEXED + 1)
+    made = await create(admin, custom={"size": more})
+    path = f"/v1/customers/{made['id']}"
+    body = {"key": "size", "title": "Size", "type": "text"}
+    assert pointers(await admin.post(PATH, json={**body, "indexed": True})) == ["/body/indexed"]
+    await define(admin, type="text")
+    assert pointers(await admin.patch(f"{PATH}/size", json={"indexed": True})) == ["/body/indexed"]
+    assert (await admin.patch(path, json={"custom": {"size": most}})).status_code == 200
+    assert (await admin.patch(f"{PATH}/size", json={"indexed": True})).status_code == 200
+    await run_jobs()
+    assert pointers(await admin.patch(path, json={"custom": {"size": more}})) == ["/body/custom/size"]
+    assert (await create(admin, custom={"size": "\U0001f375" * MOST_INDEXED}))["custom"]["size"]
+    async with database.connection() as connection:
+        found = await connection.fetchval("SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'ix_customer_custom_%'")
+    assert found == 1
 
 
 @pytest.mark.parametrize(("definition", "taken", "refused"), TAKEN, ids=lambda each: str(each)[:40])

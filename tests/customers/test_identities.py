@@ -3,8 +3,10 @@
 from typing import Any
 
 import httpx
+import pytest
 
 from app.core.db import Database
+from app.customers import service
 from tests.conftest import MakeUser
 from tests.customers.customers import create, external, pointers
 
@@ -39,6 +41,15 @@ async def test_an_identity_given_twice_is_one(admin: httpx.AsyncClient) -> None:
     for first, again in SPELLINGS:
         made = await create(admin, identities=[first, again])
         assert made["identities"] == [first]
+
+
+async def test_identities_of_a_customer_have_a_limit(admin: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MOST_IDENTITIES", 2)
+    made = await create(admin, identities=[external("A"), external("B")])
+    path = f"/v1/customers/{made['id']}/identities"
+    assert pointers(await admin.post(path, json=external("C"))) == ["/body/value"]
+    assert (await admin.delete(path, params=external("A"))).status_code == 204
+    assert (await admin.post(path, json=external("C"))).status_code == 201
 
 
 async def test_an_identity_comes_and_goes_and_makes_a_version_each_time(admin: httpx.AsyncClient) -> None:
