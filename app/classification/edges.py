@@ -44,7 +44,7 @@ class Edges:
 
     def of(self, each: "Scheme") -> Callable[[str], ColumnElement[Any]]:
         """The scheme's breakpoints by their names."""
-        return lambda name: self.row.c[f"{each.key}:{name}"]
+        return lambda name: self.row.c[_column(each, name)]
 
     def fit(self, each: "Scheme") -> ColumnElement[Any]:
         return self.row.c[f"{each.key} fit"]
@@ -88,9 +88,14 @@ def given(each: "Scheme", parameter: str, *more: tuple["Scheme", str]) -> Edges:
 
 def _columns(each: "Scheme", values: ColumnElement[Any], *within: str) -> list[ColumnElement[Any]]:
     return [
-        cast(_text(values, *within, *path), Numeric(30, 10)).label(f"{each.key}:{name}")
+        cast(_text(values, *within, *path), Numeric(30, 10)).label(_column(each, name))
         for name, path in each.document.breakpoint_paths.items()
     ]
+
+
+def _column(each: "Scheme", name: str) -> str:
+    """By number: PostgreSQL cuts names off at 63 bytes, and key and name together may have more."""
+    return f"{each.key}:{[*each.document.breakpoint_paths].index(name)}"
 
 
 def _text(document: ColumnElement[Any], *path: str) -> ColumnElement[Any]:

@@ -11,7 +11,6 @@ from app.classification import overrides, refresh, repointing
 from app.classification.definitions import Fact
 from app.classification.engine import Cause
 from app.classification.failures import CANNOT_COMPUTE, ask_why, run_examination
-from app.classification.metrics import METRICS
 from app.classification.models import (
     class_change,
     class_override,
@@ -140,14 +139,11 @@ async def on_survey(session: WriteSession, event: SurveyAnswered) -> dict[str, A
 async def _summed(
     session: WriteSession, customer_id: UUID, summary: Summary, *, is_correction: bool
 ) -> dict[str, Any] | None:
-    """The metrics follow in any case; classes are decided again when a scheme reads a metric of this summary."""
+    """The metrics follow, then the classes; and when the fact leaves its window, also if no scheme reads of it."""
     if session.defers:
         return await _later(session, customer_id)
     as_of = clock.business_now()
     await refresh.follow_facts(session, customer_id, summary, as_of=as_of)
-    read = {name for each in (await current(session)).evaluation.schemes for name in each.document.metrics}
-    if all(METRICS[name].facts != summary.name for name in read):
-        return None
     return await _classes(session, [customer_id], as_of, is_correction=is_correction)
 
 

@@ -132,7 +132,7 @@ def _change(row: Record, document: BaseDocument | None) -> dict[str, Any]:
     """A change as people read it, by the document of the version that decided; without it no number has a name."""
     if document is None:
         return {**row, "score": None, "inputs": {}, "facts": []}
-    # Who left a deleted scheme was not decided upon.
+    # Who left a deleted scheme, was merged or parted again was not decided upon.
     inputs = zip(document.metrics, row["inputs"], strict=True) if row["inputs"] else ()
     facts = zip(document.facts, row["facts"] or (), strict=False)
     return {
@@ -278,7 +278,7 @@ async def movers(
             case((visible_to(actor), customer.c.name)).label("name"),
             func.coalesce(spent.c.monetary, 0).label("monetary"),
         )
-        .select_from(who.join(customer, customer.c.id == who.c.customer_id))
+        .select_from(who.outerjoin(customer, customer.c.id == who.c.customer_id))  # who was merged has only a history
         .outerjoin(spent, spent.c.customer_id == who.c.customer_id)
         .order_by(who.c.customer_id)
     )

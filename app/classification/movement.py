@@ -76,7 +76,8 @@ def settled(
         (is_due, t.step),
         else_=t.before,
     )
-    next_step = func.greatest(TODAY + t.grace_days, TODAY + t.stay_days)
+    # One step a day at most, however often a day is looked at.
+    next_step = func.greatest(TODAY + 1, TODAY + t.grace_days, TODAY + t.stay_days)
     pending_class = case((~waits, null()), (is_due, t.ranked[t.rank_before + 2]), else_=t.step)
     pending_on = case((~waits, null()), (is_due, next_step), else_=t.due_on)
     return select(

@@ -82,15 +82,15 @@ def _day_of_ratio(
     return begun + cast(func.least(ahead, LONGEST), Integer)
 
 
-def windows_of(names: Sequence[str]) -> list[Window]:
-    """The windows by which these metrics count, each once."""
-    found = {turns for name in names if isinstance(turns := METRICS[name].turns, Window)}
-    return sorted(found, key=lambda each: each.first_at)
+WINDOWS = sorted(
+    {each.turns for each in METRICS.values() if isinstance(each.turns, Window)}, key=lambda each: each.first_at
+)
+"""By which metrics count, whether or not a scheme reads them: they are shown and searched by, too."""
 
 
-def next_instant(day: ColumnElement[Any], rows: FromClause, names: Sequence[str]) -> ColumnElement[Any]:
-    """The beginning of that day, or earlier: when a window of the metrics `names` loses a fact or a fact begins."""
+def next_instant(day: ColumnElement[Any], rows: FromClause) -> ColumnElement[Any]:
+    """The beginning of that day, or earlier: when a window loses a fact or a fact begins to count."""
     begins = func.timezone(str(clock.business_zone()), cast(day, DateTime))
-    exits = [rows.c[each.first_at] + literal(each.length, Interval) for each in windows_of(names)]
+    exits = [rows.c[each.first_at] + literal(each.length, Interval) for each in WINDOWS]
     entry = case((rows.c.next_fact_at > AS_OF, rows.c.next_fact_at))
     return cast(func.least(begins, entry, *exits), DateTime(timezone=True))

@@ -200,7 +200,7 @@ def _measured(schemes: Sequence["Scheme"], read: Sequence["Scheme"], limits: Edg
     row, record = customer_metrics.alias("m"), customer.alias("record")
     columns: dict[str, ColumnElement[Any]] = {name: row.c[name] for name in (*_DATES, *_INSTANTS)}
     columns["decided_before"] = row.c.decided
-    for window in reviews.windows_of([name for each in read for name in each.document.metrics]):
+    for window in reviews.WINDOWS:
         columns[window.first_at] = row.c[window.first_at]
     for each in read:
         source = Source(row, AS_OF_DAY, limits.of(each))
@@ -305,7 +305,6 @@ def _next_review(review: Review, rows: Subquery, limits: Edges) -> ColumnElement
         for each, (name, value) in compared
         if isinstance(turns := METRICS[name].turns, Ratio)
     ]
-    names = sorted({name for each in review.schemes for name in each.document.metrics})
     day = reviews.next_day(rows, ages, ratios)
     exits = [column for column in rows.c if column.name.startswith(_EXIT)]
-    return func.least(reviews.next_instant(day, rows, names), *exits)
+    return func.least(reviews.next_instant(day, rows), *exits)

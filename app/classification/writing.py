@@ -227,7 +227,9 @@ def _texts(columns: Sequence[ColumnElement[Any]]) -> ColumnElement[Any]:
 def _announced(
     moved: CTE, logged: CTE, segments: Sequence[str], mine: ColumnElement[bool], *, ranged: bool
 ) -> list[Insert]:
-    """Every change, and every pending one that begins or is called off. Entering a scheme in bulk is no news."""
+    """Every change, and every pending one that begins or is called off. In bulk a first class is no news, nor who
+    a segment begins with.
+    """
     m, h = moved.c, logged.c
     name: ColumnElement[Any] = literal(ClassChanged.name, Text)
     is_news: ColumnElement[bool] = h.from_class.is_not(None) if ranged else literal(True)

@@ -210,7 +210,9 @@ async def remove(session: WriteSession, actor: Actor, customer_id: UUID, purchas
 
 
 async def put_rates(session: WriteSession, actor: Actor, rates: list[ExchangeRate]) -> None:
-    """Insert or replace exchange rates. Purchases recorded before keep the rate they were recorded with."""
+    """Insert or replace exchange rates. Purchases recorded before keep the rate they were recorded with,
+    until an import adds a line to one.
+    """
     for index, rate in enumerate(rates):
         if rate.currency == get_settings().currency:
             raise Invalid.at(f"/body/rates/{index}/currency", "the base currency has no rate")

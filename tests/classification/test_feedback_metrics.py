@@ -77,6 +77,17 @@ async def test_classes_follow_a_complaint_at_once_and_its_window_on_the_day(
     assert (await recalculate(admin, run_jobs))["changed"] == 0
 
 
+async def test_a_window_that_no_scheme_reads_loses_its_complaints_on_the_day(
+    admin: httpx.AsyncClient, database: Database, today: Callable[[date], None]
+) -> None:
+    customer = await new_customer(admin, "complaining")
+    await said(admin, customer, kind="complaint", occurred_at=ago(10))
+    for passed, expected in ((79, "1"), (80, "0")):
+        today(TODAY + timedelta(days=passed))
+        await sweep_who_is_due(database)
+        assert (await measured(admin, customer))[2] == expected
+
+
 MOOD = {
     "kind": "rules",
     "rules": [

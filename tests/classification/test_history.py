@@ -167,6 +167,9 @@ async def test_the_matrix_leads_to_its_customers(admin: httpx.AsyncClient, today
         "to_class": "bronze",
         "monetary": "300.00",
     }
+    merge = {"survivor_id": first, "merged_id": second}
+    assert (await admin.post("/v1/customers/merges", json=merge)).status_code == 201
+    assert await found(**{"from": one, "to": four}) == [first, second, third], "who was merged has a history, too"
     backwards = await admin.get(path, params={"from": four, "to": one})
     assert (backwards.status_code, backwards.json()["errors"][0]["pointer"]) == (422, "/query/to")
 

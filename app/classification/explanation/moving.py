@@ -75,7 +75,7 @@ def _step(document: BaseDocument, state: State, at: datetime, decided: str | Non
         return replace(state, pending=(step, due_on))
     if step == decided:
         return State(decided, at)
-    wait = timedelta(days=max(rule.downgrade.grace_days, rule.minimum_stay_days))
+    wait = timedelta(days=max(1, rule.downgrade.grace_days, rule.minimum_stay_days))
     return State(step, at, pending=(ranked[before + 2], today + wait))
 
 

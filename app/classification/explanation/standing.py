@@ -258,9 +258,14 @@ def _change_before(customer_id: UUID, at: datetime) -> Any:
 def _version_then(changed: Any, at: datetime, *, shifted: bool) -> ColumnElement[Any]:
     if shifted:
         return func.coalesce(changed.c.version, case((scheme.c.version > 0, scheme.c.version)))
-    v = scheme_version.c
-    found = select(v.version).where(v.scheme == scheme.c.key, v.published_at <= at)
-    return found.order_by(v.published_at.desc()).limit(1).scalar_subquery()
+    v, r = scheme_version.c, recalculation.c
+    # A version that was returned to says only when it was published last; its publications say when before.
+    again = select(func.max(r.finished_at)).where(
+        r.publishes == v.version, r.schemes[1] == v.scheme, r.status == "completed", r.finished_at <= at
+    )
+    since = func.greatest(case((v.published_at <= at, v.published_at)), again.scalar_subquery())
+    found = select(v.version).where(v.scheme == scheme.c.key, since.is_not(None))
+    return found.order_by(since.desc()).limit(1).scalar_subquery()
 
 
 def _fit_then(version: ColumnElement[Any], at: datetime, *, shifted: bool) -> Any:

@@ -66,7 +66,7 @@ class FactValueOut(Out):
 class ClassChangeOut(Out):
     """One change of class and why: version, breakpoints, inputs, cause, actor. Later changes have larger ids.
 
-    `cause`: event, clock, refit, publish, override, correction, request, import with its id, or retired.
+    `cause`: event, clock, refit, publish, override, correction, request, import with its id, retired, or merge.
     """
 
     id: Count
