@@ -143,6 +143,18 @@ async def test_nobody_out_of_reach_moves_nor_to_where_one_does_not_reach(
     assert [each["moved"] for each in (await lead.get(PATH)).json()["items"]] == [1, 0, 0]
 
 
+async def test_a_search_moves_nobody_whom_one_may_transfer_but_not_see(
+    admin: httpx.AsyncClient, make_user: MakeUser, carried: Carried
+) -> None:
+    seller = await make_user({"customers:read": "own", "customers:transfer": "all"})
+    mine = await create(admin, owner_id=owner_of(seller), tags=["fair"])
+    theirs = await create(admin, tags=["fair"])
+    for dry_run in (True, False):
+        work = await carried(seller, to={"owner_id": None}, where={"tag": "fair"}, dry_run=dry_run)
+        assert (work["total"], work["moved"]) == (1, 1)
+    assert await owners(admin, [mine, theirs]) == [None, theirs["owner_id"]]
+
+
 @pytest.mark.parametrize("lost", ["the permission", "the account"])
 async def test_the_rights_are_those_of_when_it_is_carried_out(
     admin: httpx.AsyncClient, make_user: MakeUser, run_jobs: RunJobs, database: Database, lost: str

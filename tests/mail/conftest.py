@@ -21,7 +21,6 @@ async def box(setting: Callable[..., None]) -> AsyncIterator[Postbox]:
     """The server, open and set."""
     async with opened(Postbox()) as made:
         setting(smtp_url=f"smtp://127.0.0.1:{made.port}?tls=off", mail_from="Acme 客服 <service@acme.example>")
-        setting(smtp_timeout=1)
         yield made
 
 

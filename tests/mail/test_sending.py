@@ -174,12 +174,20 @@ async def test_a_server_that_is_down_gets_the_letter_later_and_once(
 
 @pytest.mark.parametrize("answers", [{"to_recipients": "451 try later"}, {"to_messages": "452 full"}, {"hangs": True}])
 async def test_what_a_server_does_not_take_now_it_gets_again_as_the_same_message(
-    admin: httpx.AsyncClient, act_as: ActAs, box: Postbox, send: Send, database: Database, answers: dict[str, Any]
+    admin: httpx.AsyncClient,
+    act_as: ActAs,
+    box: Postbox,
+    send: Send,
+    setting: Callable[..., None],
+    database: Database,
+    answers: dict[str, Any],
 ) -> None:
     me = await let_in(admin, act_as)
     await asked_for_another_address(me)
     with box.answering(**answers):
+        setting(smtp_timeout=1 if "hangs" in answers else 10)
         await send()
+    setting(smtp_timeout=10)
     assert (box.taken, await mail_jobs(database)) == ([], [("queued", 0, None)])
     await send()
     assert len(box.taken) == 1

@@ -171,6 +171,10 @@ async def test_nobody_records_purchases_of_customers_out_of_reach(
     nobody = await send(seller, {**BARE, "customer_id": str(uuid4())}, {**BARE, "identity": external("nobody")})
     messages = {error["message"] for each in (answer, nobody) for item in each["items"] for error in item["errors"]}
     assert len(messages) == 1, "out of reach looks like not there"
+    for value in ("F", "nobody"):
+        unpriced = await send(seller, {**BARE, "identity": external(value), "currency": "JPY"})
+        [errors] = [each["errors"] for each in unpriced["items"]]
+        assert {each["message"] for each in errors} == messages, "nor does what else is wrong tell them apart"
     async with database.connection() as connection:
         owners = await connection.fetch("SELECT DISTINCT customer_id FROM purchase")
     assert [row["customer_id"] for row in owners] == [UUID(mine)]
