@@ -1,4 +1,4 @@
-"""Who read what is masked for others: noted in memory, written into the audit every second.
+"""Who read what is personal: noted in memory, written into the audit every second.
 
 A reading that waited for its own row would take twice as long. What a killed process loses is its last second: who
 asked for what kind of thing is in the log of requests all the same. A process that is stopped writes what it noted, and

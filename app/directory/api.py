@@ -33,12 +33,13 @@ from app.directory.schemas import (
     TransferOfManyOut,
     TransferOfManyPage,
 )
-from app.identity.access import Requires
+from app.identity.access import Reads, Requires
 from app.identity.actor import Actor
 
 routes = router(tag="Customers")
 
 CanReadCustomers = Annotated[Actor, Depends(Requires("customers:read"))]
+CanReadTimelines = Annotated[Actor, Depends(Reads("customers:read", "timeline"))]
 CanReadSegments = Annotated[Actor, Depends(Requires(segments.READ))]
 CanTransferCustomers = Annotated[Actor, Depends(Requires(TRANSFER))]
 SchemeKey = Annotated[Key, Path(description="scheme key, such as abc")]
@@ -157,7 +158,7 @@ async def read_customer(
 
 @routes.get("/customers/{customer_id}/timeline", response_model=TimelinePage)
 async def read_timeline(
-    actor: CanReadCustomers,
+    actor: CanReadTimelines,
     session: ReadSession,
     customer_id: Annotated[UUID, Path(description="customer id")],
     page: Paging,

@@ -10,7 +10,7 @@ from app.core.http.etag import IfMatch, expected_version
 from app.core.http.etag import tag as etag
 from app.core.http.files import CsvResponse, ZipResponse, csv_file, ndjson_file, zip_file
 from app.core.http.paging import Paging
-from app.core.http.routes import REQUEST_ID, ReadSession, WriteSession, router
+from app.core.http.routes import REQUEST_ID, ReadSession, WriteSession, router, shows
 from app.customers.service import ERASE
 from app.governance import erasure, handing_over, requests, retention, trail
 from app.governance.schemas import (
@@ -29,7 +29,7 @@ from app.governance.schemas import (
     RetentionOut,
 )
 from app.governance.trail import Asked
-from app.identity.access import Requires
+from app.identity.access import Reads, Requires
 from app.identity.actor import Actor
 
 routes = router(tag="Governance")
@@ -39,7 +39,7 @@ CanHandOver = Annotated[Actor, Depends(Requires(handing_over.HAND_OVER))]
 CanErase = Annotated[Actor, Depends(Requires(ERASE))]
 CanReadRetention = Annotated[Actor, Depends(Requires(retention.READ))]
 CanWriteRetention = Annotated[Actor, Depends(Requires(retention.WRITE))]
-CanReadRequests = Annotated[Actor, Depends(Requires(requests.READ))]
+CanReadRequests = Annotated[Actor, Depends(Reads(requests.READ, "data_request"))]
 CanWriteRequests = Annotated[Actor, Depends(Requires(requests.WRITE))]
 RequestId = Annotated[UUID, Path(description="data request id")]
 Kind = Annotated[Key, Path(description="a kind of data, such as notes")]
@@ -62,7 +62,7 @@ Filter = Annotated[Asked, Depends(_asked)]
 
 @routes.get("/audit", response_model=AuditPage)
 async def list_audit_events(actor: CanReadAudit, session: ReadSession, page: Paging, asked: Filter) -> object:
-    """Who did what, and who read what is masked for others; the latest first."""
+    """Who did what, and who read what is personal; the latest first."""
     return await trail.page_of(session, actor, page, asked)
 
 
@@ -121,6 +121,7 @@ async def record_data_request(
 async def list_data_requests(
     actor: CanReadRequests,
     session: ReadSession,
+    request: Request,
     page: Paging,
     kind: Annotated[RequestKind | None, Query(description="export or erasure")] = None,
     status: Annotated[RequestStatus | None, Query(description="such as received, which are open")] = None,
@@ -129,15 +130,19 @@ async def list_data_requests(
 ) -> object:
     """What people asked for, the latest first; also of those who were erased, for who sees everybody."""
     filters = {"kind": kind, "status": status, "due_before": due_before, "customer_id": customer}
-    return await requests.page_of(session, actor, page, filters)
+    found = await requests.page_of(session, actor, page, filters)
+    shows(request, found["items"])
+    return found
 
 
 @routes.get("/data-requests/{data_request_id}", response_model=DataRequestOut)
 async def read_data_request(
-    actor: CanReadRequests, session: ReadSession, data_request_id: RequestId, response: Response
+    actor: CanReadRequests, session: ReadSession, request: Request, data_request_id: RequestId, response: Response
 ) -> object:
     """What a person asked for, and what became of it."""
-    return _tagged(response, await requests.one(session, actor, data_request_id))
+    found = await requests.one(session, actor, data_request_id)
+    shows(request, [found])
+    return _tagged(response, found)
 
 
 @routes.post("/data-requests/{data_request_id}/complete", response_model=DataRequestOut)

@@ -10,7 +10,7 @@ from fastapi.security.base import SecurityBase
 
 from app.core import clock, invalidation
 from app.core.errors import Forbidden, Invalid, Unauthenticated
-from app.core.http.routes import BEHALF, PRINCIPAL, database_of
+from app.core.http.routes import BEHALF, PRINCIPAL, READING, database_of
 from app.identity import delegations, permissions
 from app.identity.actor import Actor
 from app.identity.authentication import authenticate
@@ -53,6 +53,19 @@ class Requires(Authenticated):
         actor = await _actor_of(request)
         if not actor.may(self.permission):
             raise Forbidden(f"This needs the permission {self.permission}")
+        return actor
+
+
+class Reads(Requires):
+    """Whoever holds the permission, to read what is personal: once it is shown, the audit has `{noun}.read`."""
+
+    def __init__(self, permission: str, noun: str) -> None:
+        super().__init__(permission)
+        self._noun = noun
+
+    async def __call__(self, request: Request) -> Actor:
+        actor = await super().__call__(request)
+        request.scope[READING] = actor, self._noun
         return actor
 
 

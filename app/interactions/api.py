@@ -3,16 +3,16 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Request, Response
 
 from app.core.bounds import Instant, Key
 from app.core.http.etag import IfMatch, expected_version
 from app.core.http.etag import tag as etag
 from app.core.http.paging import Paging
-from app.core.http.routes import ReadSession, WriteSession, router
+from app.core.http.routes import ReadSession, WriteSession, router, shows
 from app.customers import document
 from app.customers.fact_batches import FactBatchOut
-from app.identity.access import Requires
+from app.identity.access import Reads, Requires
 from app.identity.actor import Actor
 from app.interactions import batch, queries, service
 from app.interactions.schemas import (
@@ -26,7 +26,7 @@ from app.interactions.schemas import (
 
 routes = router(tag="Interactions")
 
-CanReadInteractions = Annotated[Actor, Depends(Requires(queries.READ))]
+CanReadInteractions = Annotated[Actor, Depends(Reads(queries.READ, "interaction"))]
 CanWriteInteractions = Annotated[Actor, Depends(Requires(service.WRITE))]
 CustomerId = Annotated[UUID, Path(description="customer id")]
 InteractionId = Annotated[UUID, Path(description="interaction id")]
@@ -69,9 +69,13 @@ async def list_customer_interactions(
 
 
 @routes.get("/interactions", response_model=InteractionPage)
-async def list_interactions(actor: CanReadInteractions, session: ReadSession, page: Paging, filters: Filters) -> object:
+async def list_interactions(
+    actor: CanReadInteractions, session: ReadSession, request: Request, page: Paging, filters: Filters
+) -> object:
     """Interactions across customers, the latest first."""
-    return await queries.page_of_interactions(session, actor, page, filters=filters)
+    found = await queries.page_of_interactions(session, actor, page, filters=filters)
+    shows(request, found["items"])
+    return found
 
 
 @routes.post("/interactions/batch", response_model=FactBatchOut)

@@ -1,6 +1,7 @@
-"""Whatever shows contact data is in the audit, and whoever may not read it is shown none: asked of every route.
+"""Whatever shows contact data, an address or what was written of somebody is in the audit: asked of every route.
 
-Made from the API document: a new route that shows a phone number is found without being named.
+Whoever may not read contact data is shown none. Made from the API document: a new route that shows a phone number or a
+note is found without being named.
 """
 
 from collections.abc import AsyncIterator
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PHONE, EMAIL, EXTERNAL = "+8613912345678", "canary.person@example.com", "EXT-CANARY-77"
 CONTACT = {"phone": PHONE, "email": EMAIL, "identities": [{"kind": "external", "value": EXTERNAL}]}
+WRITTEN = "The canary said"
+"""In every text that people write about somebody."""
 SHOWN = [PHONE.encode(), EMAIL.encode(), EXTERNAL.encode()]
 READINGS = sorted(
     name
@@ -60,6 +63,7 @@ class Known:
         return [row["action"] for row in found]
 
 
+AT = "2026-01-02T03:04:05Z"
 QUERIES = {
     "list_movers": "from=2000-01-01T00:00:00Z&to=2100-01-01T00:00:00Z",
     "list_data_quality_customers": "finding=missing_region&limit=200",
@@ -78,11 +82,25 @@ async def known() -> AsyncIterator[Known]:
         firm = await world.placed(None, None, kind="company")
         for path, body in [
             (f"/v1/customers/{firm}/contacts", person),
-            (f"/v1/customers/{customer_id}/contacts", {"name": "Reception"}),
-            (f"/v1/customers/{customer_id}/interactions", {"kind": "call", "occurred_at": "2026-01-02T03:04:05Z"}),
+            (f"/v1/customers/{customer_id}/contacts", {"name": WRITTEN}),
+            (
+                f"/v1/customers/{customer_id}/interactions",
+                {"kind": "call", "occurred_at": AT, "subject": WRITTEN, "minutes": WRITTEN},
+            ),
+            (f"/v1/customers/{customer_id}/notes", {"text": WRITTEN}),
+            (f"/v1/customers/{customer_id}/addresses", {"lines": WRITTEN, "country": "CN", "kind": "delivery"}),
+            (
+                f"/v1/customers/{customer_id}/feedback",
+                {"kind": "complaint", "channel": "phone", "occurred_at": AT, "text": WRITTEN},
+            ),
+            ("/v1/data-requests", {"customer_id": customer_id, "kind": "export", "note": WRITTEN}),
         ]:
             answer = await service.send("POST", path, token=admin, body=body)
             assert answer.status == 201, answer.body
+        override = {"class": "loyal", "reason": WRITTEN, "expires_at": None}
+        path = f"/v1/customers/{customer_id}/classes/lifecycle/override"
+        answer = await service.send("PUT", path, token=admin, body=override)
+        assert answer.status < 300, answer.body
         await service.run_jobs()
         everything_else = sorted(known_permissions() - {"customers:read_contact"})
         _, masked = await service.user(dict.fromkeys(everything_else, "all"))
@@ -93,12 +111,57 @@ async def known() -> AsyncIterator[Known]:
 async def test_contact_data_is_shown_with_a_record_and_else_masked(known: Known, name: str) -> None:
     path = await known.path(name)
     shown = await known.ask(name, path, known.world.service.tokens["admin"])
-    if any(each in shown.body for each in SHOWN):
+    if any(each in shown.body for each in (*SHOWN, WRITTEN.encode())):
         assert await known.written_down(shown), (name, shown.body[:500])
     if name in OTHER_RIGHTS:
         return
     masked = await known.ask(name, path, known.masked)
     assert not [each for each in SHOWN if each in masked.body], (name, masked.body[:2000])
+
+
+NAMES_OF_READINGS = {
+    "explain_class": "class.read",
+    "list_addresses": "address.read",
+    "list_contacts": "contact.read",
+    "list_customer_feedback": "feedback.read",
+    "list_customer_interactions": "interaction.read",
+    "list_data_requests": "data_request.read",
+    "list_feedback": "feedback.read",
+    "list_customer_classes": "class.read",
+    "list_interactions": "interaction.read",
+    "list_notes": "note.read",
+    "list_overrides": "override.read",
+    "read_override": "override.read",
+    "read_timeline": "timeline.read",
+}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES_OF_READINGS))
+async def test_what_was_written_of_somebody_is_shown_and_the_audit_names_whose_it_is(known: Known, name: str) -> None:
+    admin = known.world.service.tokens["admin"]
+    answer = await known.ask(name, await known.path(name), admin)
+    assert WRITTEN.encode() in answer.body, answer.body[:1000]
+    assert await known.written_down(answer) == [NAMES_OF_READINGS[name]]
+    [row] = await known.world.service.fetch(
+        "SELECT resource, resource_id, after FROM audit_event WHERE request_id = $1", answer.headers["x-request-id"]
+    )
+    named = [row["resource_id"]] if row["resource"] == "customer" else row["after"]["customers"]
+    assert known.customer_id in named
+    assert WRITTEN not in str(dict(row))
+
+
+async def test_what_is_not_shown_is_no_reading(known: Known) -> None:
+    service, nobody = known.world.service, "01920000-0000-7000-8000-00000000dead"
+    _, elsewhere = await service.user({"notes:read": "own", "interactions:read": "own"})
+    for path, status in [
+        (f"/v1/customers/{known.customer_id}/notes", 404),
+        (f"/v1/customers/{nobody}/notes", 404),
+        ("/v1/interactions", 200),
+        ("/v1/feedback", 403),
+    ]:
+        answer = await service.send("GET", path, token=elsewhere)
+        assert answer.status == status, answer.body
+        assert not await known.written_down(answer)
 
 
 async def test_the_test_sees_contact_data_where_it_is_shown(known: Known) -> None:

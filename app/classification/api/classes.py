@@ -16,12 +16,12 @@ from app.core.http.languages import AskedLanguage
 from app.core.http.paging import Paging
 from app.core.http.routes import ReadSession, router
 from app.customers import document
-from app.identity.access import Requires
+from app.identity.access import Reads
 from app.identity.actor import Actor
 
 routes = router(tag="Classification")
 
-CanReadClasses = Annotated[Actor, Depends(Requires("classes:read"))]
+CanReadClasses = Annotated[Actor, Depends(Reads("classes:read", "class"))]  # with why one was overridden
 CustomerId = Annotated[UUID, Path(description="customer id")]
 SchemeKey = Annotated[Key, Path(description="scheme key, such as abc")]
 AsOfQuery = Annotated[Instant | None, Query(description="an instant with its zone")]

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Request, Response
 
 from app.classification import overrides, queries, schemes
 from app.classification.schemas.overrides import (
@@ -16,14 +16,14 @@ from app.classification.schemas.overrides import (
 )
 from app.core.bounds import Key
 from app.core.http.paging import Paging
-from app.core.http.routes import ReadSession, WriteSession, router
+from app.core.http.routes import ReadSession, WriteSession, router, shows
 from app.customers import document
-from app.identity.access import Requires
+from app.identity.access import Reads, Requires
 from app.identity.actor import Actor
 
 routes = router(tag="Classification")
 
-CanReadClasses = Annotated[Actor, Depends(Requires("classes:read"))]
+CanReadOverrides = Annotated[Actor, Depends(Reads("classes:read", "override"))]
 CanPropose = Annotated[Actor, Depends(Requires(overrides.PROPOSE))]
 CanOverride = Annotated[Actor, Depends(Requires(overrides.OVERRIDE))]
 CustomerId = Annotated[UUID, Path(description="customer id")]
@@ -32,7 +32,9 @@ OVERRIDDEN = "/customers/{customer_id}/classes/{key}/override"
 
 
 @routes.get(OVERRIDDEN, response_model=CustomerOverride)
-async def read_override(actor: CanReadClasses, session: ReadSession, customer_id: CustomerId, key: SchemeKey) -> object:
+async def read_override(
+    actor: CanReadOverrides, session: ReadSession, customer_id: CustomerId, key: SchemeKey
+) -> object:
     """The override in force, and the proposal that waits for a second person."""
     await document.check_visible(session, actor, customer_id, queries.READ)
     await schemes.get(session, key)
@@ -85,14 +87,17 @@ async def reject_override(
 
 @routes.get("/overrides", response_model=OverridePage)
 async def list_overrides(
-    actor: CanReadClasses,
+    actor: CanReadOverrides,
     session: ReadSession,
+    request: Request,
     page: Paging,
     status: Annotated[OverrideStatus | None, Query(description="`proposed` waits for a second person")] = None,
     scheme: Annotated[Key | None, Query(description="scheme key")] = None,
     without_expiry: Annotated[bool, Query(description="only those that no date ends")] = False,
 ) -> object:
     """Overrides of the customers you may see, the latest first."""
-    return await overrides.page_of_overrides(
+    found = await overrides.page_of_overrides(
         session, actor, page, status=status, scheme=scheme, without_expiry=without_expiry
     )
+    shows(request, found["items"])
+    return found

@@ -7,7 +7,7 @@ answer is serialised, so that the idempotency store could not keep it). Hence a 
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, TypeVar
 
@@ -31,6 +31,9 @@ UNIT = "strata.unit"
 PRINCIPAL = "strata.principal"
 REQUEST_ID = "strata.request_id"
 DEFERS = "strata.defers"
+READING = "strata.reading"
+"""Who reads what of somebody, when that is personal: who it is, and what the audit calls it."""
+_SHOWN = "strata.shown"
 BEHALF = "x-on-behalf-of"
 """The header by which a request is made for an absent user."""
 
@@ -79,7 +82,7 @@ class StrataRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         handler = super().get_route_handler()
         if (self.methods or set()) <= {"GET", "HEAD"}:
-            return handler
+            return _written_down(handler)
 
         async def in_one_transaction(request: Request) -> Response:
             try:
@@ -91,6 +94,25 @@ class StrataRoute(APIRoute):
                 return await _attempt(handler, request)
 
         return in_one_transaction
+
+
+def _written_down(handler: Handler) -> Handler:
+    async def noted(request: Request) -> Response:
+        response = await handler(request)
+        if (reading := request.scope.get(READING)) is not None:
+            _note_personal(request, *reading)
+        return response
+
+    return noted
+
+
+def _note_personal(request: Request, who: Who, noun: str) -> None:
+    """What was read of the customer in the path, or of everybody on a page; a page of nobody is none."""
+    what: dict[str, Any] = dict(request.path_params)
+    if (customer_id := what.pop("customer_id", None)) is not None:
+        note_reading(request, who, f"{noun}.read", "customer", customer_id, what)
+    elif customers := request.scope.get(_SHOWN):
+        note_reading(request, who, f"{noun}.read", "customers", request.scope["path"], {"customers": customers})
 
 
 async def _attempt(handler: Handler, request: Request) -> Response:
@@ -165,9 +187,14 @@ def database_of(request: Request) -> db.Database:
 def note_reading(
     request: Request, who: Who, action: str, resource: str, resource_id: object, what: Mapping[str, Any]
 ) -> None:
-    """Have the audit say soon that what is masked for others was shown; costs the request no round trip."""
+    """Have the audit say soon that what is personal was shown; costs the request no round trip."""
     readings: Readings = request.app.state.readings
     readings.note(who, action, resource, resource_id, what, request.scope.get(REQUEST_ID))
+
+
+def shows(request: Request, items: Iterable[Mapping[str, Any]]) -> None:
+    """Have the audit name everybody whom these are about (`customer_id`), where the path names nobody."""
+    request.scope[_SHOWN] = sorted({str(each["customer_id"]) for each in items})
 
 
 async def _read_session(request: Request) -> db.ReadSession:

@@ -11,12 +11,12 @@ from app.core.http.paging import Paging
 from app.core.http.routes import ReadSession, WriteSession, router
 from app.customers.addresses import ADDRESSES
 from app.customers.part_schemas import AddressIn, AddressOut, AddressPage, AddressPatch
-from app.identity.access import Requires
+from app.identity.access import Reads, Requires
 from app.identity.actor import Actor
 
 routes = router(prefix="/customers/{customer_id}/addresses", tag="Addresses")
 
-CanReadAddresses = Annotated[Actor, Depends(Requires(ADDRESSES.READ))]
+CanReadAddresses = Annotated[Actor, Depends(Reads(ADDRESSES.READ, "address"))]
 CanWriteAddresses = Annotated[Actor, Depends(Requires(ADDRESSES.WRITE))]
 CustomerId = Annotated[UUID, Path(description="customer id")]
 AddressId = Annotated[UUID, Path(description="address id")]

@@ -9,12 +9,12 @@ from app.core.http.paging import Paging
 from app.core.http.routes import ReadSession, WriteSession, router
 from app.customers import consents
 from app.customers.schemas import ConsentIn, ConsentOut, ConsentPage, ConsentsOut
-from app.identity.access import Requires
+from app.identity.access import Reads, Requires
 from app.identity.actor import Actor
 
 routes = router(prefix="/customers/{customer_id}/consents", tag="Consents")
 
-CanReadConsents = Annotated[Actor, Depends(Requires(consents.READ))]
+CanReadConsents = Annotated[Actor, Depends(Reads(consents.READ, "consent"))]
 CanWriteConsents = Annotated[Actor, Depends(Requires(consents.WRITE))]
 CustomerId = Annotated[UUID, Path(description="customer id")]
 

@@ -11,12 +11,12 @@ from app.core.http.paging import Paging
 from app.core.http.routes import ReadSession, WriteSession, router
 from app.customers.part_schemas import ContactIn, ContactOut, ContactPage, ContactPatch
 from app.customers.people import CONTACTS
-from app.identity.access import Requires
+from app.identity.access import Reads, Requires
 from app.identity.actor import Actor
 
 routes = router(prefix="/customers/{customer_id}/contacts", tag="Contacts")
 
-CanReadContacts = Annotated[Actor, Depends(Requires(CONTACTS.READ))]
+CanReadContacts = Annotated[Actor, Depends(Reads(CONTACTS.READ, "contact"))]
 CanWriteContacts = Annotated[Actor, Depends(Requires(CONTACTS.WRITE))]
 CustomerId = Annotated[UUID, Path(description="customer id, a company's above all")]
 ContactId = Annotated[UUID, Path(description="contact id")]

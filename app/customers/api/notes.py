@@ -11,12 +11,12 @@ from app.core.http.paging import Paging
 from app.core.http.routes import ReadSession, WriteSession, router
 from app.customers import notes
 from app.customers.schemas import NoteIn, NoteOut, NotePage
-from app.identity.access import Requires
+from app.identity.access import Reads, Requires
 from app.identity.actor import Actor
 
 routes = router(prefix="/customers/{customer_id}/notes", tag="Notes")
 
-CanReadNotes = Annotated[Actor, Depends(Requires(notes.READ))]
+CanReadNotes = Annotated[Actor, Depends(Reads(notes.READ, "note"))]
 CanWriteNotes = Annotated[Actor, Depends(Requires(notes.WRITE))]
 CustomerId = Annotated[UUID, Path(description="customer id")]
 NoteId = Annotated[UUID, Path(description="note id")]

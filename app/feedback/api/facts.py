@@ -3,21 +3,22 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Request, Response
 
 from app.core.bounds import Instant, Key
 from app.core.http.paging import Paging
-from app.core.http.routes import ReadSession, WriteSession, router
+from app.core.http.routes import ReadSession, WriteSession, router, shows
 from app.customers import document
 from app.feedback import facts, queries, scores
 from app.feedback.schemas.facts import FeedbackIn, FeedbackKind, FeedbackOut, FeedbackPage, Measure
 from app.feedback.schemas.scores import Period, ScorePage, ScoresBy
-from app.identity.access import Requires
+from app.identity.access import Reads, Requires
 from app.identity.actor import Actor
 
 routes = router(tag="Feedback")
 
-CanReadFeedback = Annotated[Actor, Depends(Requires(queries.READ))]
+CanReadFeedback = Annotated[Actor, Depends(Reads(queries.READ, "feedback"))]
+CanReadScores = Annotated[Actor, Depends(Requires(queries.READ))]
 CanWriteFeedback = Annotated[Actor, Depends(Requires(facts.WRITE))]
 CustomerId = Annotated[UUID, Path(description="customer id")]
 FeedbackId = Annotated[UUID, Path(description="feedback id")]
@@ -66,9 +67,13 @@ async def read_feedback(
 
 
 @routes.get("/feedback", response_model=FeedbackPage)
-async def list_feedback(actor: CanReadFeedback, session: ReadSession, page: Paging, filters: Filters) -> object:
+async def list_feedback(
+    actor: CanReadFeedback, session: ReadSession, request: Request, page: Paging, filters: Filters
+) -> object:
     """Feedback across customers, the latest first."""
-    return await queries.page_of_feedback(session, actor, page, filters=filters)
+    found = await queries.page_of_feedback(session, actor, page, filters=filters)
+    shows(request, found["items"])
+    return found
 
 
 async def _grouping(
@@ -91,7 +96,7 @@ async def _asked(
 
 @routes.get("/feedback/scores", response_model=ScorePage)
 async def read_feedback_scores(
-    actor: CanReadFeedback,
+    actor: CanReadScores,
     session: ReadSession,
     page: Paging,
     grouping: Annotated[scores.Grouping, Depends(_grouping)],

@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Request, Response
 from app.core.http.etag import IfMatch, expected_version
 from app.core.http.etag import tag as etag
 from app.core.http.paging import Paging
-from app.core.http.routes import ReadSession, WriteSession, router
+from app.core.http.routes import ReadSession, WriteSession, router, shows
 from app.core.settings import get_settings
 from app.feedback import facts, invitations, queries, responses, surveys
 from app.feedback.schemas.invitations import SurveyInvitationPage, SurveyInvitationsIn, SurveyLinksOut
@@ -24,14 +24,14 @@ from app.feedback.schemas.surveys import (
     SurveyVersionOut,
     SurveyVersionPage,
 )
-from app.identity.access import Requires
+from app.identity.access import Reads, Requires
 from app.identity.actor import Actor
 
 routes = router(prefix="/surveys", tag="Surveys")
 
 CanReadSurveys = Annotated[Actor, Depends(Requires(surveys.READ))]
 CanWriteSurveys = Annotated[Actor, Depends(Requires(surveys.WRITE))]
-CanReadFeedback = Annotated[Actor, Depends(Requires(queries.READ))]
+CanReadFeedback = Annotated[Actor, Depends(Reads(queries.READ, "feedback"))]
 CanWriteFeedback = Annotated[Actor, Depends(Requires(facts.WRITE))]
 SurveyId = Annotated[UUID, Path(description="survey id")]
 InvitationId = Annotated[UUID, Path(description="invitation id")]
@@ -147,11 +147,13 @@ async def record_survey_response(
 
 @routes.get("/{survey_id}/responses", response_model=SurveyResponsePage)
 async def list_survey_responses(
-    actor: CanReadFeedback, session: ReadSession, survey_id: SurveyId, page: Paging
+    actor: CanReadFeedback, session: ReadSession, request: Request, survey_id: SurveyId, page: Paging
 ) -> object:
     """What was answered, the latest first."""
     await surveys.read(session, survey_id)
-    return await queries.page_of_responses(session, actor, survey_id, page)
+    found = await queries.page_of_responses(session, actor, survey_id, page)
+    shows(request, found["items"])
+    return found
 
 
 @routes.post("/{survey_id}/invitations", status_code=201, response_model=SurveyLinksOut)
