@@ -9,8 +9,8 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from tests.overload.scenarios import SCENARIOS, Seen
-from tests.overload.stand import stand
+from tests.overload.scenarios import SCENARIOS
+from tests.overload.stand import Seen, stand
 
 
 def main() -> None:

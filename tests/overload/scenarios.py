@@ -1,49 +1,26 @@
 """Each scenario puts the stand under one kind of pressure and says what it saw, beside what is promised."""
 
 import asyncio
-import json
 import random
 import signal
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from itertools import pairwise
-from statistics import mean, median
-from typing import Any
 
 import asyncpg
 import httpx
 
-from tests.bench.processes import Server, process
-from tests.overload.stand import Health, Stand, log_in, request
+from tests.bench.processes import Server
+from tests.overload.peak import closed_loop, five_times_the_peak, of_a_day
+from tests.overload.stand import Health, Seen, Stand, health_seen, log_in, request
 
-GOODPUT = 0.8
 HEALTHY = 0.1
 REFUSED_WITHIN = 2.0
-PATIENT = 2.0
-"""Seconds that whoever asks after its health waits, in the Dockerfile among others."""
-TIMES = 5
-TURNS = 6
-CONNECTIONS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One figure: what was looked at, what was seen, what is promised, and whether it is kept."""
-
-    scenario: str
-    what: str
-    figure: str
-    promise: str
-    kept: bool
 
 
 # ---- a pool that is empty --------------------------------------------------------------------------------------------
@@ -82,7 +59,7 @@ def exhausted_pool(stand: Stand, *, seconds: float) -> list[Seen]:
     return [
         Seen("pool", f"longest wait of {len(refused)} for the 503", f"{longest:.2f} s", *_at_most(longest)),
         Seen("pool", "answers that are no 503 with Retry-After", str(strange), "0", not strange),
-        _health("pool", health, HEALTHY),
+        health_seen("pool", health, HEALTHY),
         Seen("pool", "once the lock is gone", str(after), "200", after == 200),
     ]
 
@@ -110,118 +87,6 @@ def _locked(url: str) -> Iterator[None]:
             runner.run(connection.close())
 
 
-def _health(scenario: str, health: Health, limit: float | None = None) -> Seen:
-    limit = limit or PATIENT
-    figure = f"{health.worst * 1000:.0f} ms{', failed: ' + health.failures[0] if health.failures else ''}"
-    return Seen(
-        scenario, "slowest /healthz", figure, f"< {limit * 1000:.0f} ms", health.worst < limit and not health.failures
-    )
-
-
-# ---- five times the peak ---------------------------------------------------------------------------------------------
-
-
-def five_times_the_peak(stand: Stand, *, seconds: float) -> list[Seen]:
-    """As much as it can answer, and five times that, arriving at a rate that nothing slows down.
-
-    In turns, each held against the peaks before and after it: how fast a shared machine is changes within a minute.
-    """
-    floods: list[dict[str, Any]] = []
-    with stand.server() as server:
-        requests = _of_a_day(server.url, log_in(server.url))
-        _closed_loop(server.port, requests, seconds=2)
-
-        def peak_of_now() -> float:
-            return _closed_loop(server.port, requests, seconds=max(2, seconds / TURNS / 4))
-
-        with Health(server.url) as health, _arrivals() as arrivals:
-            peaks = [peak_of_now()]
-            for _ in range(TURNS):
-                rate = TIMES * peaks[-1]
-                order = {"port": server.port, "rate": rate, "seconds": seconds / TURNS, "requests": requests}
-                floods.append(arrivals(order))
-                peaks.append(peak_of_now())
-    shares = [
-        TURNS * each["good"] / seconds / mean(around) for each, around in zip(floods, pairwise(peaks), strict=True)
-    ]
-    goodput, peak = median(shares), mean(peaks)
-    statuses = sum((Counter(each["statuses"]) for each in floods), Counter[str]())
-    none = statuses.pop("unanswered", 0) + statuses.pop("lost", 0)
-    strange = {status: n for status, n in statuses.items() if status not in ("200", "201", "429", "503")}
-    offered = sum(each["sent"] for each in floods) / seconds
-    asked = TIMES * mean(peaks[:-1])
-    unsaid = sum(each["without_retry_after"] for each in floods)
-    slowest = max(each["p99"] for each in floods)
-    return [
-        Seen("5 × peak", "goodput", f"{goodput:.0%} of {peak:.0f} req/s", f"≥ {GOODPUT:.0%}", goodput >= GOODPUT),
-        Seen("5 × peak", "offered", f"{offered:.0f} req/s", f"{TIMES} × the peak", offered > 0.95 * asked),
-        Seen("5 × peak", "without any answer", str(none), "0", none == 0),
-        Seen("5 × peak", "answers that are neither good nor 429 or 503", str(strange or 0), "0", not strange),
-        Seen("5 × peak", "refusals without Retry-After", str(unsaid), "0", unsaid == 0),
-        Seen("5 × peak", "p99 of what was answered", f"{slowest * 1000:.0f} ms", "≤ 2 s", slowest <= 2),
-        _health("5 × peak", health),
-    ]
-
-
-def _of_a_day(url: str, token: str) -> list[str]:
-    """What a day brings: customers looked up and listed, explanations, timelines, and facts recorded."""
-    headers = {"Authorization": f"Bearer {token}"}
-    page = httpx.get(f"{url}/v1/customers", params={"limit": 200}, headers=headers, timeout=10).json()
-    ids = [item["id"] for item in page["items"]]
-    chosen = random.Random(5)
-    body = json.dumps({"name": "Met at the counter"}).encode()
-    made = []
-    for _ in range(500):
-        customer = chosen.choice(ids)
-        made += [
-            request("GET", f"/v1/customers/{customer}", token),
-            request("GET", f"/v1/customers/{customer}", token),
-            request("GET", "/v1/customers?limit=20", token),
-            request("GET", f"/v1/customers/{customer}/timeline?limit=20", token),
-            request("POST", "/v1/customers", token, body),
-        ]
-    return [each.decode() for each in made]
-
-
-def _closed_loop(port: int, requests: list[str], *, seconds: float) -> float:
-    """Answers a second when each of a few clients waits for its answer: the most that it can do."""
-    order = {
-        "port": port,
-        "connections": CONNECTIONS,
-        "seconds": seconds,
-        "warm_up": 0.5,
-        "requests": requests,
-        "first_number": 0,
-    }
-    with _orders("tests.bench.load") as measure:
-        answer = measure(order)
-    if answer["failure"]:
-        raise RuntimeError(f"a request failed: {answer['failure']}")
-    return float(answer["per_second"])
-
-
-@contextmanager
-def _arrivals() -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
-    with _orders("tests.overload.arrivals") as carry_out:
-        yield carry_out
-
-
-@contextmanager
-def _orders(module: str) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
-    """A generator's process that takes an order as a line and answers with a line."""
-    with process(sys.executable, "-m", module, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
-
-        def carry_out(order: dict[str, Any]) -> dict[str, Any]:
-            assert running.stdin is not None
-            assert running.stdout is not None
-            running.stdin.write(json.dumps(order) + "\n")
-            running.stdin.flush()
-            answer: dict[str, Any] = json.loads(running.stdout.readline())
-            return answer
-
-        yield carry_out
-
-
 # ---- clients that are slow, gone, or change their minds --------------------------------------------------------------
 
 
@@ -238,8 +103,8 @@ def slow_clients(stand: Stand, *, seconds: float) -> list[Seen]:
             client.sendall(open_ended[n % 3])
             slow.append(client)
         with Health(server.url) as health:
-            requests = _of_a_day(server.url, token)
-            done = _closed_loop(server.port, requests, seconds=min(seconds, 5))
+            requests = of_a_day(server.url, token)
+            done = closed_loop(server.port, requests, seconds=min(seconds, 5))
             deadline = time.monotonic() + 60
             waiting = list(slow)
             while waiting and time.monotonic() < deadline:
@@ -248,7 +113,7 @@ def slow_clients(stand: Stand, *, seconds: float) -> list[Seen]:
     return [
         Seen("slow clients", "others are answered meanwhile", f"{done:.0f} req/s", "> 0", done > 0),
         Seen("slow clients", "not cut off after a minute", f"{len(waiting)} of {len(slow)}", "0", not waiting),
-        _health("slow clients", health),
+        health_seen("slow clients", health),
     ]
 
 
@@ -298,7 +163,7 @@ def aborted_downloads(stand: Stand, *, seconds: float) -> list[Seen]:
         Seen("aborted downloads", "backends at work 5 s later", str(left), "0", left == 0),
         Seen("aborted downloads", "requests under way", str(requests_left), "0", requests_left == 0),
         Seen("aborted downloads", "the next download", str(after), "200", after == 200),
-        _health("aborted downloads", health),
+        health_seen("aborted downloads", health),
     ]
 
 

@@ -18,15 +18,23 @@ from app.core.embedded import EmbeddedPostgres
 from tests.bench.processes import Server, free_port, process, wait_for
 
 PASSWORD = "correct-horse-battery"
+PATIENT = 2.0
+"""Seconds that whoever asks after its health waits, in the Dockerfile among others."""
 STRATA = [sys.executable, "-c", "from app.cli import main; main()"]
 
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """The database's address; `environment` is that of every process on it."""
+    """The database's address and its first process; `environment` is that of every process on it."""
 
     url: str
+    postmaster: int
     environment: dict[str, str]
+
+    def backends(self) -> list[int]:
+        """The processes of PostgreSQL, the first of them first; what it starts later takes after that one."""
+        children = Path(f"/proc/{self.postmaster}/task/{self.postmaster}/children")
+        return [self.postmaster, *map(int, children.read_text().split() if children.exists() else [])]
 
     @contextmanager
     def server(self, *, port: int | None = None, worker: bool = False, **settings: object) -> Iterator[Server]:
@@ -59,8 +67,10 @@ def stand() -> Iterator[Stand]:
         )
         if shown.returncode:
             raise RuntimeError(f"the demonstration failed: {shown.stdout[-2000:]}{shown.stderr[-2000:]}")
-        with EmbeddedPostgres(Path(folder)) as url:
-            yield Stand(url, environment | {"STRATA_DATABASE_URL": url})
+        postgres = EmbeddedPostgres(Path(folder))
+        with postgres as url:
+            assert postgres.pid is not None
+            yield Stand(url, postgres.pid, environment | {"STRATA_DATABASE_URL": url})
 
 
 def log_in(url: str) -> str:
@@ -108,3 +118,23 @@ def request(method: str, path: str, token: str, body: bytes = b"", **headers: An
         lines += [f"content-length: {len(body)}", "content-type: application/json"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One figure: what was looked at, what was seen, what is promised, and whether it is kept."""
+
+    scenario: str
+    what: str
+    figure: str
+    promise: str
+    kept: bool
+
+
+def health_seen(scenario: str, health: Health, limit: float | None = None) -> Seen:
+    """The longest that somebody waited who asked after its health."""
+    limit = limit or PATIENT
+    figure = f"{health.worst * 1000:.0f} ms{', failed: ' + health.failures[0] if health.failures else ''}"
+    return Seen(
+        scenario, "slowest /healthz", figure, f"< {limit * 1000:.0f} ms", health.worst < limit and not health.failures
+    )

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.overload import scenarios
-from tests.overload.scenarios import Seen
-from tests.overload.stand import Stand, stand
+from tests.overload import peak, scenarios, stand
+from tests.overload.stand import Seen, Stand
 
 WITH_COMPANY = "goodput, offered, p99 of what was answered, without any answer"
 """What other tests beside this one spoil."""
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[Stand]:
-    with stand() as ready:
+    with stand.stand() as ready:
         yield ready
 
 
@@ -35,8 +34,8 @@ def test_without_a_free_connection_it_says_so_and_stays_alive(made: Stand, monke
 
 
 def test_five_times_the_peak_is_answered_or_refused(made: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scenarios, "PATIENT", 10.0)
-    kept(scenarios.five_times_the_peak(made, seconds=4), but=WITH_COMPANY)
+    monkeypatch.setattr(stand, "PATIENT", 10.0)
+    kept(peak.five_times_the_peak(made, seconds=4), but=WITH_COMPANY)
 
 
 def test_slow_clients_are_cut_off(made: Stand) -> None:
