@@ -31,6 +31,7 @@ async def background_worker(url: str, settings: Settings, *, enabled: bool = Tru
         features.JOBS,
         features.SCHEDULES,
         concurrency=settings.job_concurrency,
+        longest=settings.job_longest,
         dead_letters=features.DEAD_LETTERS,
         lanes=features.LANES,
     )

@@ -106,6 +106,13 @@ BROKEN: list[tuple[str, str, set[str]]] = [
     orphaned("customer_transfer", "transfer"),
     orphaned("customer_address", "address"),
     orphaned("customer_contact", "contact"),
+    orphaned("duplicate_dismissal", "dismissal"),
+    ("who was said to differ is there", copied("duplicate_dismissal", other_id="ff" + NOBODY[2:]), set()),
+    (
+        "who a contact says it is is there",
+        f"UPDATE customer_contact SET person_id = '{NOBODY}'",
+        set(),
+    ),
     orphaned("profile_change", "change that waits for a code"),
     (
         "every account of a customer is of a customer who is there",
@@ -271,6 +278,10 @@ async def _fill(served: Service) -> None:
     await sent("POST", f"/v1/customers/{somebody}/consents", OPERATIONS["record_consent"].example)
     await sent("POST", f"/v1/customers/{somebody}/addresses", OPERATIONS["add_address"].example)
     await sent("POST", f"/v1/customers/{firm}/contacts", {"name": "Mei", "role": "buyer"})
+    await served.fetch(
+        "INSERT INTO duplicate_dismissal (customer_id, other_id, dismissed_by) VALUES ($1, $2, 'user')",
+        *sorted(map(UUID, (somebody, firm))),
+    )
     await sent("POST", f"/v1/customers/{somebody}/account", OPERATIONS["open_customer_account"].example)
     await served.fetch(
         "INSERT INTO profile_change (customer_id, field, value, expires_at)"

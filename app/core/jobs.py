@@ -2,8 +2,9 @@
 
 A job is enqueued in the transaction that wants it. Its handler is idempotent, because a job whose worker
 was killed runs again; after `MAX_STARTS` starts without an end it is dead, with its reason kept, so that a
-job that kills its worker cannot kill them all. The row is what counts: a job that has not ended and that pgqueuer
-carries no more, because the database went away at the wrong moment, is carried again.
+job that kills its worker cannot kill them all. A start that lasts too long is broken off and counts as well.
+The row is what counts: a job that has not ended and that pgqueuer carries no more, because the database went
+away at the wrong moment, is carried again.
 """
 
 import asyncio
@@ -119,6 +120,10 @@ class Postponed(Exception):
         self.delay = delay
 
 
+class TookTooLong(Exception):
+    """A handler was broken off after the longest that a start may last."""
+
+
 class Hopeless(Exception):
     """Raised by a handler whose job can never succeed: it is dead at once, with this reason."""
 
@@ -204,6 +209,7 @@ class Worker:
         schedules: list[Schedule],
         *,
         concurrency: int,
+        longest: float = 4 * 3600,
         dead_letters: Mapping[str, DeadLetter] | None = None,
         lanes: Mapping[str, int] | None = None,
     ) -> None:
@@ -213,6 +219,7 @@ class Worker:
         self._lanes = lanes or {}
         self._schedules = schedules
         self._concurrency = concurrency
+        self._longest = longest
         self._stopping = asyncio.Event()
         self._carrier: PgQueuer | None = None
 
@@ -314,7 +321,7 @@ class Worker:
         payload, cause, queued_at = started["payload"], started["correlation_id"], started["created_at"]
         context = JobContext(self._database, payload, cause, self._stopping, job_id, queued_at)
         try:
-            await handler(context)
+            await self._carry_out(handler, context)
             await self._end(job_id, "done", None)
         except Interrupted:
             outcome = "interrupted"
@@ -337,6 +344,13 @@ class Worker:
             raise RetryRequested(timedelta(seconds=2 ** started["starts"]), type(error).__name__) from error
         finally:
             telemetry.jobs.labels(name, outcome).observe(time.perf_counter() - clock)
+
+    async def _carry_out(self, handler: Handler, context: JobContext) -> None:
+        try:
+            async with asyncio.timeout(self._longest) as limit:
+                await handler(context)
+        except TimeoutError as error:
+            raise (TookTooLong() if limit.expired() else error) from None
 
     async def _begin(self, job_id: UUID) -> Any:
         """Count the start before it happens: a job that kills its worker is found out by its starts."""

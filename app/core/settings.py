@@ -59,6 +59,10 @@ class Settings(BaseSettings):
     oidc_clock_skew: Annotated[int, Field(ge=0, le=300, description="seconds that its clock may differ")] = 30
 
     job_concurrency: Annotated[int, Field(ge=1, le=64, description="jobs of one worker at a time")] = 4
+    job_longest: Annotated[
+        float,
+        Field(ge=60, le=7 * 86400, description="seconds after which a job's start is broken off, to be tried again"),
+    ] = 4 * 3600
     worker_host: str = Field(default="127.0.0.1", description="address of the port below")
     worker_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
         default=None, description="where `strata worker` answers /healthz and /metrics; nowhere when left out"

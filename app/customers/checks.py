@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import FromClause, Select, Text, cast, distinct, func, select
+from sqlalchemy import ColumnElement, FromClause, Select, Table, Text, cast, distinct, func, select
 
 from app.core.checks import Check, announced
+from app.customers.duplicates.models import duplicate_dismissal
 from app.customers.events import CustomerCreated
 from app.customers.models import (
     customer,
@@ -45,10 +46,16 @@ def _twice() -> Select[Any]:
     return select(i.kind, whose, times.label("customers")).group_by(i.kind, i.value).having(func.count() > 1)
 
 
-def _without_company() -> Select[Any]:
-    c, company = customer.c, customer.alias("company")
-    there = select(company.c.id).where(company.c.id == c.company_id)
-    return select(c.id, c.company_id).where(c.company_id.is_not(None), ~there.exists()).order_by(c.id)
+def _naming_nobody(table: Table, column: ColumnElement[Any]) -> Select[Any]:
+    """Rows that name somebody beside their own customer who is not there."""
+    named = customer.alias("named")
+    there = select(named.c.id).where(named.c.id == column).correlate(table)
+    return select(*table.primary_key, column).where(column.is_not(None), ~there.exists()).order_by(*table.primary_key)
+
+
+def _names_somebody(promise: str, table: Table, column: ColumnElement[Any]) -> Check:
+    examined = select(func.count()).select_from(table).where(column.is_not(None))
+    return Check(promise, examined=examined, violations=_naming_nobody(table, column))
 
 
 CHECKS = [
@@ -57,11 +64,9 @@ CHECKS = [
         examined=select(func.count()).select_from(customer_identity),
         violations=_twice(),
     ),
-    Check(
-        "whoever works for a company works for one that is there",
-        examined=select(func.count()).select_from(customer).where(customer.c.company_id.is_not(None)),
-        violations=_without_company(),
-    ),
+    _names_somebody("whoever works for a company works for one that is there", customer, customer.c.company_id),
+    _names_somebody("who a contact says it is is there", customer_contact, customer_contact.c.person_id),
+    _names_somebody("who was said to differ is there", duplicate_dismissal, duplicate_dismissal.c.other_id),
     announced("customer.created", CustomerCreated.name, "customer_id", "customer created"),
     belongs(customer_identity, "identity"),
     belongs(customer_consent, "consent"),
@@ -71,5 +76,6 @@ CHECKS = [
     belongs(customer_merge_row, "row of a merge"),
     belongs(customer_address, "address"),
     belongs(customer_contact, "contact"),
+    belongs(duplicate_dismissal, "dismissal"),
     waiting(customer_import_row, "row of customers"),
 ]

@@ -168,6 +168,22 @@ async def test_a_hopeless_job_is_dead_at_once(database: Database) -> None:
     assert await _state(database, job_id) == ("dead", 1, "the file is gone")
 
 
+async def test_a_job_that_hangs_is_broken_off_and_ends_dead(database: Database) -> None:
+    async def hang(context: JobContext) -> None:
+        async with context.database.transaction() as session:
+            await session.scalar(text("SELECT 1 FROM pg_sleep(60)"))
+
+    async def gives_up(_: JobContext) -> None:
+        raise TimeoutError
+
+    hanging, own = await _put(database, "test.hang"), await _put(database, "test.own")
+    await _drain(database, {"test.hang": hang, "test.own": gives_up}, longest=0.1)
+    assert await _state(database, hanging) == ("dead", MAX_STARTS, f"failed {MAX_STARTS} times: TookTooLong")
+    assert await _state(database, own) == ("dead", MAX_STARTS, f"failed {MAX_STARTS} times: TimeoutError")
+    asleep = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(60)'"
+    assert await database.reading().scalar(text(asleep)) == 0
+
+
 async def test_an_interruption_is_not_the_jobs_fault(database: Database) -> None:
     interruptions = MAX_STARTS * 2
 

@@ -26,6 +26,8 @@ from tests.faults.traffic import Traffic
 
 console = Console(width=150)
 HOST = "127.0.0.1"
+HEALTHY_WITHIN = 5.0
+"""Seconds until a write is answered again once PostgreSQL is there again."""
 PATIENCE = 180.0
 """Seconds within which every job and delivery ends that can: a lease may have to run out, and a watch to begin."""
 
@@ -45,7 +47,13 @@ class Outcome:
 
     @property
     def held(self) -> bool:
-        return not (self.lost or self.doubled or self.wrong)
+        return not (self.lost or self.doubled or self.wrong or self.late)
+
+    @property
+    def late(self) -> bool:
+        """Whether a write was answered too late after PostgreSQL was there again."""
+        of_postgres = "backend" in self.fault or "postmaster" in self.fault
+        return of_postgres and max(self.recovered, default=0) > HEALTHY_WITHIN
 
 
 class Receiver:

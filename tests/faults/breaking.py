@@ -142,5 +142,5 @@ FAULTS: dict[str, Fault] = {
     "a worker: SIGKILL": killed(_workers),
     "a worker: SIGSTOP past its lease": frozen(_workers, 15),
     "the disk: full for 6 s": full_disk,
-    "the clock: 2 years ahead and back": clock,
+    "the business clock: a year ahead and back": clock,
 }

@@ -19,7 +19,7 @@ import httpx
 
 from tests.faults.installation import PASSWORD, Installation
 
-WRITERS = 6
+WRITERS = 8
 ROWS = 20
 """Of each import."""
 WHEN = "2026-01-02T03:04:05Z"

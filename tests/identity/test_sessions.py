@@ -6,6 +6,7 @@ import pytest
 import time_machine
 
 from app.core.settings import get_settings
+from app.identity.throttling import ADDRESS_FACTOR
 from tests.identity.people import PASSWORD, LogIn, MakePerson, MakeRole, MakeUnit, Person
 
 
@@ -148,6 +149,18 @@ async def test_logins_to_one_account_are_throttled_until_the_minute_is_over(
     assert (await log_in(other.username)).status_code == 200
     with time_machine.travel(datetime.now(UTC) + timedelta(minutes=1, seconds=5)):
         assert (await log_in(person.username)).status_code == 200
+
+
+async def test_logins_from_one_address_are_throttled_whoever_they_are_for(
+    make_person: MakePerson, log_in: LogIn
+) -> None:
+    person = await make_person()
+    limit = get_settings().login_attempts_per_minute * ADDRESS_FACTOR
+    refused = [await log_in(f"nobody-{n}", "wrong") for n in range(limit)]
+    assert {answer.status_code for answer in refused} == {401}
+    throttled = await log_in(person.username)
+    assert throttled.status_code == 429
+    assert 0 < int(throttled.headers["retry-after"]) <= 61
 
 
 async def test_logging_in_rightly_is_never_throttled(make_person: MakePerson, log_in: LogIn) -> None:

@@ -18,7 +18,7 @@ from app.imports import engine, handlers, runs
 from tests.conftest import RunJobs
 from tests.imports.sending import counts, csv_of, errors, shown, started
 
-ROWS = 60_000
+ROWS = 100_000
 CUSTOMERS = 2999
 BAD = 1000  # every so many rows one without an amount
 GOOD = ROWS - ROWS // BAD
@@ -27,6 +27,7 @@ CONTENT = csv_of(
     for n in range(ROWS)
 )
 TOTAL = sum((n % 97 + 1) * 100 + 25 for n in range(ROWS) if n % BAD != BAD - 1)
+STAGES = [("run", 0), *(("rows_read", n * 20_000) for n in range(4)), *(("accepted", n * 15_000) for n in range(5))]
 BAD_LINES = [n + 2 for n in range(BAD - 1, ROWS, BAD)]
 WORKER = """
 import asyncio, sys
@@ -98,7 +99,7 @@ async def test_killed_at_every_stage_it_goes_on(
 ) -> None:
     import_id = await started(admin, CONTENT)
     kills = 0
-    for field, beyond in [("run", 0), ("rows_read", 0), ("rows_read", 20_000), ("accepted", 0), ("accepted", 20_000)]:
+    for field, beyond in STAGES:
         worker = await _spawn(url, import_id)
 
         async def advanced(field: str = field, beyond: int = beyond) -> bool:
@@ -110,7 +111,7 @@ async def test_killed_at_every_stage_it_goes_on(
         await worker.wait()
         kills += 1
     row = await _row(database, import_id)
-    assert (row["status"], row["run"], kills) == ("running", 5, 5)
+    assert (row["status"], row["run"], kills) == ("running", 10, 10)
     last = await _spawn(url, import_id)
     assert await last.wait() == 0
     await _check_exact(admin, database, import_id)
