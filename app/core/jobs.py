@@ -1,10 +1,9 @@
 """Background work that survives kills: a row of ours says what became of it, pgqueuer carries it.
 
 A job is enqueued in the transaction that wants it. Its handler is idempotent, because a job whose worker
-was killed runs again; after `MAX_STARTS` starts without an end it is dead, with its reason kept, so that a
-job that kills its worker cannot kill them all. A start that lasts too long is broken off and counts as well.
-The row is what counts: a job that has not ended and that pgqueuer carries no more, because the database went
-away at the wrong moment, is carried again.
+was killed runs again; after `MAX_STARTS` starts that came to no end, or lasted too long, it is dead, with its
+reason kept, so that a job that kills its worker cannot kill them all. The row is what counts: a job that has not ended
+and that pgqueuer carries no more, because the database went away at the wrong moment, is carried again.
 """
 
 import asyncio

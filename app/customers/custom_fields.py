@@ -1,6 +1,6 @@
 """Custom fields: what a company wants to know of its customers beyond the record, each with a type."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import asyncpg
@@ -15,7 +15,7 @@ from app.core.http.paging import Page
 from app.customers import custom_indexes
 from app.customers.fields import CUSTOM, field
 from app.customers.models import custom_field, customer
-from app.customers.rules import MOST_INDEXED, fault, normal
+from app.customers.rules import MOST_INDEXED, Definition, fault, normal
 from app.customers.schemas import CustomFieldIn, CustomFieldPatch
 from app.identity.actor import Actor, Scope
 
@@ -35,18 +35,30 @@ async def checked(session: ReadSession, custom: Mapping[str, str], at: str) -> d
     """
     asked = or_(_f.required, _f.key == any_(literal(list(custom), ARRAY(Text))))
     rows = await session.all(select(custom_field).where(asked).order_by(_f.key))
-    values, errors = dict(custom), []
-    for row in rows:
-        if row["required"] and not custom.get(row["key"]):
-            errors.append(FieldError(f"{at}/{row['key']}", f"{row['title']} is needed of every customer"))
-            continue
-        try:
-            values[row["key"]] = normal(row, custom[row["key"]])
-        except ValueError as error:
-            errors.append(FieldError(f"{at}/{row['key']}", str(error)))
-    if errors:
+    missing = [row for row in rows if row["required"] and not custom.get(row["key"])]
+    wrong = {row["key"]: f"{row['title']} is needed of every customer" for row in missing}
+    values, refused = spelled([row for row in rows if row not in missing], custom)
+    if wrong := wrong | refused:
+        errors = [FieldError(f"{at}/{key}", why) for key, why in sorted(wrong.items())]
         raise Invalid("Correct the fields named in errors", errors=errors)
     return values
+
+
+async def defined(session: ReadSession, keys: Collection[str]) -> list[Record]:
+    """The definitions of those of the keys that have one."""
+    return await session.all(select(custom_field).where(_f.key == any_(literal(list(keys), ARRAY(Text)))))
+
+
+def spelled(definitions: Iterable[Definition], custom: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The values in the spelling of their fields, and of those that their field does not take, what it takes."""
+    values, refused = dict(custom), {}
+    for each in definitions:
+        try:
+            if (key := each["key"]) in custom:
+                values[key] = normal(each, custom[key])
+        except ValueError as error:
+            refused[key] = str(error)
+    return values, refused
 
 
 async def page(session: ReadSession, page: Page) -> dict[str, Any]:

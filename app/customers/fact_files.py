@@ -4,11 +4,12 @@ The reference is required: by it the same file, sent again, finds what it brough
 `import_number` and `bucket`; then come, in any order, `line` and a column for every field of a row.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -48,6 +49,8 @@ class FactFile:
     of a column of whole numbers what is wrong with a cell that is none. `write` inserts those of the rows that are new,
     given as `customer_id` and `said`, with who wrote them, announces them, and returns how many there were.
     """
+
+    further: ClassVar[None] = None
 
     name: str
     row: type[FactRow]
@@ -97,10 +100,14 @@ def compile_rows(
     *,
     refuse: Callable[[Any, datetime], Refusal] = lambda _row, _now: None,
     numbers: Mapping[str, str] = MappingProxyType({}),
+    gathered: Mapping[str, str] = MappingProxyType({}),
 ) -> RowCompiler:
-    """A function from a row of a file and its line to a line for the staging table, bucket by customer's reference."""
+    """A function from a row of a file and its line to a line for the staging table, bucket by customer's reference.
+
+    `gathered` says of a field that is an object how the columns begin that it is put together of.
+    """
     fields = row_type.model_fields
-    places = [(name, layout.index(name)) for name in fields if layout.mapped(name)]
+    said_in = _cells(fields, layout, gathered)
     required = [name for name, each in fields.items() if each.is_required()]
     validated: Callable[[Any], Any] = TypeAdapter(row_type).validate_python
     zone = ZoneInfo(options.time_zone) if options.time_zone else clock.business_zone()
@@ -108,7 +115,7 @@ def compile_rows(
     staged = [each.name for each in staging.columns][2:]
 
     def row(values: list[str], line: int) -> str:
-        said: dict[str, Any] = {name: text for name, at in places if (text := values[at].strip())}
+        said = said_in(values)
         for name in required:
             if name not in said:
                 raise RowError(name, f"{name} is missing")
@@ -121,13 +128,36 @@ def compile_rows(
             read = validated(said)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            raise RowError(str(first["loc"][0]), message_of(first)) from None
+            raise RowError(_column(first["loc"], gathered), message_of(first)) from None
         if (refusal := refuse(read, now)) is not None:
             raise RowError(*refusal)
         cells = "\t".join(str(line) if name == "line" else _cell(getattr(read, name)) for name in staged)
         return f"{number}\t{bucket_of(read.customer_ref)}\t{cells}\n"
 
     return row
+
+
+def _cells(fields: Iterable[str], layout: Layout, gathered: Mapping[str, str]) -> Callable[[list[str]], dict[str, Any]]:
+    """A function from a row to what its cells say, by field; an empty cell says nothing."""
+    places = [(name, layout.index(name)) for name in fields if layout.mapped(name)]
+    parts = {
+        name: [(each.removeprefix(begin), at[0]) for each, at in layout.positions.items() if each.startswith(begin)]
+        for name, begin in gathered.items()
+    }
+
+    def said(values: list[str]) -> dict[str, Any]:
+        found: dict[str, Any] = {name: text for name, at in places if (text := values[at].strip())}
+        for name, keys in parts.items():
+            if together := {key: text for key, at in keys if (text := values[at].strip())}:
+                found[name] = together
+        return found
+
+    return said
+
+
+def _column(place: Sequence[str | int], gathered: Mapping[str, str]) -> str:
+    name = str(place[0])
+    return f"{gathered[name]}{place[1]}" if name in gathered and len(place) > 1 else name
 
 
 def _instant(text: str, zone: ZoneInfo) -> datetime:
@@ -154,6 +184,8 @@ def _cell(value: Any) -> str:
         return value.translate(_ESCAPED)
     if isinstance(value, list):
         return f"{{{','.join(map(_element, value))}}}".translate(_ESCAPED)
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False).translate(_ESCAPED)
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 

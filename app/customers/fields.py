@@ -27,12 +27,12 @@ FIELDS = (
 
 CUSTOM = "custom."
 """Begins the name of a custom field, which its key ends."""
-_OF_CUSTOM = re.compile(r"custom\.[a-z][a-z0-9_]{0,62}")
+OF_CUSTOM = re.compile(r"custom\.[a-z][a-z0-9_]{0,62}")
 
 
 def field(name: str, record: FromClause = customer, pointer: str = "") -> ColumnElement[Any]:
     """The column behind a field, or what the record holds of a custom one. Raises `Invalid` for one there is not."""
-    if _OF_CUSTOM.fullmatch(name):
+    if OF_CUSTOM.fullmatch(name):
         # Written out, not a parameter: an index holds the same expression.
         key: ColumnElement[str] = literal_column(f"'{name.removeprefix(CUSTOM)}'", Text)
         return type_coerce(record.c.custom.op("->>", return_type=Text())(key), Spelled())

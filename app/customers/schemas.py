@@ -42,7 +42,8 @@ Option = Annotated[
 ]
 Options = Annotated[list[Option], Field(max_length=200, description="what can be chosen; no semicolons")]
 Birthday = Annotated[Day, AfterValidator(_not_to_come)]
-Custom = Annotated[dict[Key, CustomValue], Field(max_length=100)]
+MOST_CUSTOM = 100
+Custom = Annotated[dict[Key, CustomValue], Field(max_length=MOST_CUSTOM)]
 
 _EXAMPLE: dict[str, Any] = {
     "kind": "company",
@@ -341,7 +342,7 @@ class CustomFieldIn(In):
     minimum: DecimalText | None = None
     maximum: DecimalText | None = None
     required: Flag = Field(
-        default=False, description="whoever creates a customer or writes its `custom` gives a value; a file has none"
+        default=False, description="whoever creates a customer or writes its `custom` gives a value; a file need not"
     )
     indexed: Flag = Field(default=False, description="have indexes made in the background, for searches by this field")
 

@@ -3,8 +3,8 @@
 Unlogged: a crash of the server empties it, the import notices and reads the file again.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, SmallInteger, Table, Text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import BigInteger, Column, Date, Index, Integer, SmallInteger, Table, Text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from app.core.db import metadata
 
@@ -18,12 +18,14 @@ customer_import_row = Table(
     Column("kind", Text),
     Column("name", Text, info={"personal": "name"}),
     Column("title", Text, info={"personal": "name"}),
+    Column("birthday", Date, info={"personal": "birth"}),
     Column("region", Text),
     Column("source", Text),
     Column("language", Text),
     Column("phone", Text, info={"personal": "contact"}),
     Column("email", Text, info={"personal": "contact"}),
     Column("tags", ARRAY(Text)),
+    Column("custom", JSONB, info={"personal": "custom"}),
     Index("ix_customer_import_row_bucket", "import_number", "bucket"),
     prefixes=["UNLOGGED"],
 )

@@ -46,7 +46,8 @@ class ImportIn(In):
     mapping: Document | None = Field(
         default=None,
         description="JSON object: our column to the file's. A number may be a product: "
-        '`{"amount": "Quantity * UnitPrice"}`. What is left out stands under its own name; null leaves it out',
+        '`{"amount": "Quantity * UnitPrice"}`. What is left out stands under its own name; null leaves it out. '
+        "Custom fields of customers are `custom.<key>`",
     )
     dry_run: bool = Field(default=False, description="check every row, write nothing")
     create_customers: bool = Field(default=False, description="create a customer for each unknown reference")

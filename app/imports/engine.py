@@ -48,7 +48,7 @@ async def _read(context: JobContext, run: Run) -> None:
     pieces = storage.pieces(run.database, run.id, gzipped=plan.gzipped)
     limit = get_settings().max_import_bytes * DECOMPRESSED
     known = {column.name for column in run.kind.columns} - plan.positions.keys()
-    reading = Reading(plan, compiled, pieces, max_bytes=limit, known=known)
+    reading = Reading(plan, compiled, pieces, max_bytes=limit, known=known, further=run.kind.further)
     await asyncio.to_thread(reading.pass_over, run.rows_read)
     coming = asyncio.create_task(asyncio.to_thread(reading.block))
     try:

@@ -1,7 +1,8 @@
 """What a package must bring so that a file of its facts can be imported."""
 
+import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
@@ -114,6 +115,11 @@ class ImportKind(Protocol):
     def columns(self) -> Sequence[ImportColumn]: ...
 
     @property
+    def further(self) -> re.Pattern[str] | None:
+        """Names of columns beside those, of which a file may have any."""
+        ...
+
+    @property
     def staging(self) -> Table:
         """An unlogged table with `import_number`, `bucket`, `line` and `customer_ref`, and the kind's own columns.
 
@@ -142,6 +148,13 @@ class ImportKind(Protocol):
         A row that was merged before changes nothing. A dry run writes no fact.
         """
         ...
+
+
+def columns_of(kind: ImportKind, names: Iterable[str]) -> list[ImportColumn]:
+    """The kind's own columns, and those of the names that are further ones."""
+    further = kind.further
+    found = [name for name in dict.fromkeys(names) if further is not None and further.fullmatch(name)]
+    return [*kind.columns, *map(ImportColumn, found)]
 
 
 _kinds: dict[str, ImportKind] = {}

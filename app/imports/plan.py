@@ -55,6 +55,11 @@ class Plan:
         return Layout(len(self.header), positions, self.header)
 
 
+def names_of(header: Sequence[str], mapping: object) -> list[str]:
+    """What the file calls its columns, and what the mapping calls ours."""
+    return [*header, *(mapping if isinstance(mapping, Mapping) else ())]
+
+
 def map_columns(columns: Sequence[ImportColumn], header: Sequence[str], mapping: object) -> dict[str, list[int]]:
     """Where each of our columns stands in the file.
 

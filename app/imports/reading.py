@@ -5,8 +5,9 @@ Everything here is synchronous and runs in a thread; `pieces` brings the file's 
 
 import csv
 import io
+import re
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +36,7 @@ class Block:
 
 
 class Reading:
-    """One pass over a file, of whose columns the `known` mean something to its kind."""
+    """One pass over a file, of whose columns the `known` and the `further` mean something to its kind."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Reading:
         *,
         max_bytes: int,
         known: Collection[str] = (),
+        further: re.Pattern[str] | None = None,
     ) -> None:
         self._bytes_read = 0
         self._compiled = compiled
@@ -53,7 +55,7 @@ class Reading:
         plain = gunzip(counted, max_bytes=max_bytes) if plan.gzipped else counted
         # newline="\n": the csv module wants line ends as they are, and looking for "\r" costs a fifth.
         lines = io.TextIOWrapper(io.BufferedReader(_Raw(plain), 256 * 1024), encoding="utf-8-sig", newline="\n")
-        late = set(known).difference(plan.header)
+        late = _Late(plan.header, known, further)
         self._rows = _json_rows(lines, plan.header, late) if plan.format == "ndjson" else _csv_rows(lines, plan)
         self._line = 0
 
@@ -201,7 +203,22 @@ def _unreadable(first: int, last: int) -> str:
     return f"{where} cannot be read: a field longer than {MAX_FIELD} characters, or a quote that is not closed"
 
 
-def _json_rows(lines: io.TextIOWrapper, header: list[str], late: set[str]) -> Iterator[tuple[int, Any]]:
+class _Late:
+    """Keys that mean something and that the first lines of the file, which make its header, do not have."""
+
+    def __init__(self, header: Sequence[str], known: Collection[str], further: re.Pattern[str] | None) -> None:
+        self._header = frozenset(header)
+        self._known = set(known).difference(header)
+        self._further = further
+
+    def among(self, found: Mapping[str, Any]) -> set[str]:
+        late = self._known.intersection(found)
+        if self._further is not None:
+            late.update(filter(self._further.fullmatch, found.keys() - self._header))
+        return late
+
+
+def _json_rows(lines: io.TextIOWrapper, header: list[str], late: _Late) -> Iterator[tuple[int, Any]]:
     """Each object with its line: its fields as text in the header's order, or what is wrong with it.
 
     The header has the keys of the first lines. What would be read, but comes later for the first time, is refused.
@@ -211,7 +228,7 @@ def _json_rows(lines: io.TextIOWrapper, header: list[str], late: set[str]) -> It
             continue
         try:
             found = json_object(line)
-            if late and (unread := late.intersection(found)):
+            if unread := late.among(found):
                 raise RowError(None, f"no line at the beginning has {min(unread)!r}; give the first line the key, null")
             values = [_text(found.get(name), name) for name in header]
         except RowError as error:

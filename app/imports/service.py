@@ -62,12 +62,13 @@ async def start(session: WriteSession, actor: Actor, upload: Upload, order: Orde
         found = formats.recognise(first, file_name=upload.file_name, content_type=upload.content_type)
     except FileError as error:
         raise Invalid.at("/body/file", str(error)) from error
+    columns = kinds.columns_of(kind, plan.names_of(found.header, order.mapping))
     how = plan.Plan(
         found.format,
         found.delimiter,
         found.gzipped,
         found.header,
-        plan.map_columns(kind.columns, found.header, order.mapping),
+        plan.map_columns(columns, found.header, order.mapping),
         plan.rows_to_skip(found.header, order.skip_when),
         order.options,
     )

@@ -47,6 +47,7 @@ class Purchases:
     """One row a line; rows with one order_ref are one purchase."""
 
     name = "purchases"
+    further = None
     columns: Sequence[ImportColumn] = (
         ImportColumn("customer_ref", required=True),
         ImportColumn("order_ref"),

@@ -1,5 +1,6 @@
 """Files of customers: rows become customers or change them, bad ones are reported, the same file changes nothing."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -9,14 +10,29 @@ import pytest
 
 from app.core.checks import findings
 from app.core.db import Database
+from app.customers.schemas import MOST_CUSTOM
 from app.features import CHECKS
 from tests.conftest import MakeUser, RunJobs
 from tests.customers.customers import PHONE, create, external
 from tests.imports.sending import completed, counts, csv_of, send
 
-HEADER = "customer_ref,name,kind,title,region,source,language,phone,email,tags"
+HEADER = "customer_ref,name,kind,title,region,source,language,phone,email,tags,birthday,custom.shop,custom.score"
 TAGS = 'b"\\ ; 茶,{};b"\\'
-WHOLE = ["C1", "Blue Lantern", "company", "Dr", "CN-31", "fair", "zh", "138 1234 5678", "a@X.example", TAGS]
+WHOLE = [
+    "C1",
+    "Blue Lantern",
+    "company",
+    "Dr",
+    "CN-31",
+    "fair",
+    "zh",
+    "138 1234 5678",
+    "a@X.example",
+    TAGS,
+    "1980-02-29",
+    " north ",
+    "7",
+]
 Import = Callable[..., Any]
 
 
@@ -41,8 +57,9 @@ async def test_a_row_becomes_a_customer_with_all_that_it_says(
     done = await import_rows([WHOLE, ["C2"]])
     assert (counts(done), done["customers_created"], done["changed"]) == ((2, 0, 0), 2, 2)
     first, second = await named(admin, "C1"), await named(admin, "C2")
-    said = ("name", "kind", "title", "region", "source", "language", "phone", "email", "tags")
-    assert [first[name] for name in said] == [*WHOLE[1:7], PHONE, "a@x.example", ['b"\\', "茶,{}"]]
+    said = ("name", "kind", "title", "region", "source", "language", "phone", "email", "tags", "birthday", "custom")
+    known = [PHONE, "a@x.example", ['b"\\', "茶,{}"], "1980-02-29", {"shop": "north", "score": "7"}]
+    assert [first[name] for name in said] == [*WHOLE[1:7], *known]
     assert (second["name"], second["kind"], second["source"]) == ("C2", "person", "import")
     async with database.connection() as connection:
         rows = await connection.fetch(
@@ -105,6 +122,8 @@ BAD: list[tuple[list[str], str]] = [
     (["C1", "Li", "", "", "", "", "", "12"], "phone"),
     (["C1", "Li", "", "", "", "", "", "", "li at x"], "email"),
     (["C1", "Li", "", "", "", "", "", "", "", "x" * 81], "tags"),
+    (["C1", "Li", *[""] * 8, "2999-01-01"], "birthday"),
+    (["C1", "Li", *[""] * 9, "x" * 1001], "custom.shop"),
 ]
 
 
@@ -137,3 +156,53 @@ async def test_one_changes_whom_one_may_change_and_no_other(
 async def test_columns_are_mapped(import_rows: Import, admin: httpx.AsyncClient) -> None:
     await import_rows([["C1", "Li Wei"]], "No,Who", mapping={"customer_ref": "No", "name": "Who"})
     assert (await named(admin, "C1"))["name"] == "Li Wei"
+
+
+SCORE = {"key": "score", "title": "Score", "type": "number", "minimum": "0", "maximum": "10"}
+KIND = {"key": "shop", "title": "Shop", "type": "multi_choice", "options": ["north", "south"], "required": True}
+
+
+async def test_custom_fields_are_kept_as_they_are_defined_and_bad_ones_are_reported(
+    import_rows: Import, admin: httpx.AsyncClient
+) -> None:
+    for definition in (SCORE, KIND):
+        assert (await admin.post("/v1/custom-fields", json=definition)).status_code == 201
+    made = await create(admin, name="Li", identities=[external("C1")], custom={"shop": "south", "colour": "green"})
+    header = "customer_ref,custom.shop,Points,custom.Not a key"
+    mapping = {"custom.score": "Points"}
+    rows = [["C1", "", "07.50", "x"], ["C2", "south;north", "3"], ["C3", "west", "3"], ["C4", "north", "11"]]
+    for dry_run in (True, False):
+        done = await import_rows(rows, header, mapping=mapping, dry_run=dry_run)
+        assert (counts(done), done["customers_created"], done["changed"]) == ((2, 2, 0), 1, 2)
+        assert [(line, field) for line, field, _ in done["errors"]] == [(4, "custom.shop"), (5, "custom.score")]
+    first = await named(admin, "C1")
+    assert first["custom"] == {"shop": "south", "colour": "green", "score": "7.5"}
+    assert first["version"] == made["version"] + 1
+    assert (await named(admin, "C2"))["custom"] == {"shop": "north;south", "score": "3"}
+    assert (await import_rows(rows[:2], header, mapping=mapping))["changed"] == 0
+    (found,) = (
+        await admin.post("/v1/customers/search", json={"where": {"field": "custom.score", "op": "eq", "value": "7.5"}})
+    ).json()["items"]
+    assert found["id"] == made["id"]
+
+
+async def test_a_customer_gets_no_more_custom_fields_than_a_record_has(
+    import_rows: Import, admin: httpx.AsyncClient
+) -> None:
+    full = {f"key_{n}": "x" for n in range(MOST_CUSTOM)}
+    await create(admin, name="Li", identities=[external("C1")], custom=full)
+    done = await import_rows([["C1", "y", ""], ["C1", "", "y"]], "customer_ref,custom.key_0,custom.another")
+    assert done["errors"] == [(3, "custom", f"a customer has {MOST_CUSTOM} custom fields at most")]
+    assert (await named(admin, "C1"))["custom"] == {**full, "key_0": "y"}
+
+
+async def test_a_custom_field_that_comes_late_in_a_file_of_objects_is_refused(
+    admin: httpx.AsyncClient, run_jobs: RunJobs
+) -> None:
+    lines = [{"customer_ref": f"C{n}", "name": "x" * 190} for n in range(2000)]
+    lines += [{"customer_ref": "C1", "custom.shop": "north"}]
+    content = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+    done = await completed(admin, run_jobs, content, kind="customers", name="customers.ndjson")
+    assert [(line, why) for line, _, why in done["errors"]] == [
+        (2001, "no line at the beginning has 'custom.shop'; give the first line the key, null")
+    ]
