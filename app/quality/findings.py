@@ -10,14 +10,19 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     FromClause,
+    Numeric,
     Text,
     all_,
     and_,
+    case,
+    cast,
+    false,
     func,
     literal,
     not_,
     or_,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -76,6 +81,7 @@ def findings(actor: Actor, stale_before: datetime) -> Findings:
         Finding.MISSING_REGION: _c.region.is_(None),
         Finding.MISSING_SOURCE: _c.source.is_(None),
         Finding.MISSING_OWNER: _c.owner_id.is_(None),
+        Finding.MISSING_CUSTOM: _lacks_required(),
         Finding.INVALID_PHONE: func.coalesce(_c.phone.op("!~")(PHONE), literal(False)),
         Finding.INVALID_EMAIL: func.coalesce(_c.email.op("!~")(EMAIL), literal(False)),
         Finding.INVALID_REGION: astray.c.region.is_not(None),
@@ -134,16 +140,31 @@ def _astray() -> FromClause:
     return some.having(not_(known.correlate(other).exists())).subquery("astray")
 
 
+def _lacks_required() -> ColumnElement[bool]:
+    """Whether a custom field has no value that everybody needs: the definition, or a file of customers, came later."""
+    some = select(_f.key).where(_f.required).exists()  # asked once: most have none
+    empty = func.coalesce(_c.custom.op("->>")(_f.key), "") == ""
+    return and_(some, select(_f.key).where(_f.required, empty).correlate(customer).exists())
+
+
 def _misfit() -> ColumnElement[bool]:
-    """Whether a custom field holds what its type or its options do not take: the definition came, or changed, later."""
+    """Whether a custom field holds what its definition does not take: that came, or changed, later."""
     value = _c.custom.op("->>")(_f.key)
     chosen = func.string_to_array(value, SEPARATOR, type_=ARRAY(Text))
     wrong = or_(
         and_(_f.type == "choice", value != all_(_f.options)),
         and_(_f.type == "multi_choice", not_(chosen.contained_by(_f.options))),
-        and_(or_(_f.type == "number", _f.type == "money"), value.op("!~")(NUMBER)),
+        and_(or_(_f.type == "number", _f.type == "money"), _outside(value)),
         and_(_f.type == "date", value.op("!~")(DAY)),
         and_(_f.type == "boolean", value != all_(literal(["true", "false"], ARRAY(Text)))),
     )
     found: ColumnElement[bool] = select(_f.key).where(_c.custom.has_key(_f.key), wrong).correlate(customer).exists()
     return found
+
+
+def _outside(value: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether it is no number, or one below the least or above the most that the field takes."""
+    number = cast(value, Numeric)
+    beyond = or_(func.coalesce(number < _f.minimum, false()), func.coalesce(number > _f.maximum, false()))
+    # In this order: what is no number cannot be compared with one.
+    return case((value.op("!~")(NUMBER), true()), else_=beyond)

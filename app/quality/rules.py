@@ -11,6 +11,7 @@ class Finding(StrEnum):
     MISSING_REGION = "missing_region"
     MISSING_SOURCE = "missing_source"
     MISSING_OWNER = "missing_owner"
+    MISSING_CUSTOM = "missing_custom"
     INVALID_PHONE = "invalid_phone"
     INVALID_EMAIL = "invalid_email"
     INVALID_REGION = "invalid_region"

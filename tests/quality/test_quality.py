@@ -157,6 +157,29 @@ async def test_what_a_custom_field_does_not_take_any_more_is_found(admin: httpx.
     assert whole["id"] not in await listed(admin, "invalid_custom")
 
 
+async def test_a_number_beyond_its_bounds_and_a_needed_value_that_is_not_there_are_found(
+    admin: httpx.AsyncClient,
+) -> None:
+    low, high, text, empty, fine, none = [
+        await create(admin, phone=f"+861380000001{n}", custom=custom, **WHOLE)
+        for n, custom in enumerate(
+            [{"points": "-1"}, {"points": "10.5"}, {"points": "many"}, {"points": ""}, {"points": "10"}, {}]
+        )
+    ]
+    body = {"key": "points", "title": "Points", "type": "number", "minimum": "0", "maximum": "10", "required": True}
+    defined = await admin.post("/v1/custom-fields", json=body)
+    assert defined.status_code == 201
+    assert await listed(admin, "invalid_custom") == sorted(each["id"] for each in (low, high, text, empty))
+    assert await listed(admin, "missing_custom") == sorted(each["id"] for each in (empty, none))
+    assert await counts(admin) == {"invalid_custom": 4, "missing_custom": 2}
+    etag = {"If-Match": defined.headers["etag"]}
+    free = {"minimum": None, "maximum": None, "required": False}
+    assert (await admin.patch("/v1/custom-fields/points", json=free, headers=etag)).status_code == 200
+    assert await listed(admin, "invalid_custom") == sorted(each["id"] for each in (text, empty))
+    assert (await counts(admin)).keys() == {"invalid_custom"}
+    assert fine["id"] not in await listed(admin, "missing_custom")
+
+
 async def test_one_counts_and_lists_whom_one_sees_and_nothing_of_contact_data_that_is_masked(
     admin: httpx.AsyncClient, database: Database, make_user: MakeUser
 ) -> None:
