@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from app import features
 from app.core.db import Database
 from app.core.invalidation import Listener
-from app.core.jobs import Worker
 from app.core.monitoring.endpoint import endpoint
 from app.core.settings import Settings
 from app.core.tracing import exporting
+from app.core.workers import Worker
 
 STOP_SECONDS = 15
 

@@ -20,8 +20,9 @@ from app import features
 from app.core import clock, logging, migrations
 from app.core.db import Database
 from app.core.embedded import EmbeddedPostgres
-from app.core.jobs import FINISHED, Worker, job
+from app.core.jobs import FINISHED, job
 from app.core.settings import get_settings
+from app.core.workers import Worker
 from app.identity import tokens
 from app.main import create_app
 

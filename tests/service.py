@@ -21,8 +21,9 @@ from app import features
 from app.core import clock
 from app.core.db import Database, metadata
 from app.core.http.server import server
-from app.core.jobs import FINISHED, Worker
+from app.core.jobs import FINISHED
 from app.core.settings import get_settings
+from app.core.workers import Worker
 from app.identity import passwords, tokens
 from app.main import create_app
 from tests.conftest import SECRET, TEMPLATE, url_of

@@ -14,7 +14,8 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from tests.document import OPERATIONS, SEGMENTS, Operation, path_of, prepared, segment
+from tests.api_operations import OPERATIONS, Operation
+from tests.document import SEGMENTS, path_of, prepared, segment
 from tests.service import Answer
 from tests.world import OF_A_CUSTOMER, PLACES, REACHED, SCOPES, World, company, permission_of, refused
 

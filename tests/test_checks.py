@@ -20,7 +20,8 @@ from app.core.db import WriteSession
 from app.core.jobs import enqueue
 from app.governance import checks as governance_checks
 from app.governance.sealing import seal_all
-from tests.document import OPERATIONS, made, publish_survey
+from tests.api_operations import OPERATIONS
+from tests.document import made, publish_survey
 from tests.service import Service, service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from app.core import clock
 from app.customers import seen
-from tests.document import OPERATIONS, SCHEMAS, SEGMENTS, invitation, made, prepared, segment
+from tests.api_operations import OPERATIONS, SCHEMAS
+from tests.document import SEGMENTS, invitation, made, prepared, segment
 from tests.service import Answer
 from tests.world import DEFINITIONS, OF_A_CUSTOMER, SCOPES, World, company, permission_of
 

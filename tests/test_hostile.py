@@ -23,7 +23,8 @@ from app.core.settings import get_settings
 from app.identity import passwords
 from app.identity.actor import EVERYTHING
 from app.identity.presets import PRESET_ROLES
-from tests.document import OPERATIONS, Operation, caller, form, path_of
+from tests.api_operations import OPERATIONS, Operation, form
+from tests.document import caller, path_of
 from tests.hostile_values import FORM_VALUES, HEADERS, TEXTS, VALUES, WHOLE_BODIES
 from tests.service import Answer, Service, service
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from app.classification.definitions.document import Part
-from tests.document import DOCUMENT, SCHEMAS
+from tests.api_operations import DOCUMENT, SCHEMAS
 
 OPERATIONS = {
     operation["operationId"]: (method, path, operation)

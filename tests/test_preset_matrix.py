@@ -16,7 +16,8 @@ from fastapi.routing import APIRoute
 from app import features
 from app.identity.actor import EVERYTHING, Scope
 from app.identity.presets import PRESET_ROLES
-from tests.document import OPERATIONS, SEGMENTS, Operation, membership, path_of, prepared, segment, session_of
+from tests.api_operations import OPERATIONS, Operation
+from tests.document import SEGMENTS, membership, path_of, prepared, segment, session_of
 from tests.service import Answer
 from tests.world import OF_A_CUSTOMER, PLACES, REACHED, World, company, permission_of, refused
 

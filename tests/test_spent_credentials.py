@@ -14,7 +14,8 @@ import pytest
 import pytest_asyncio
 
 from app.identity.presets import PRESET_ROLES, PresetRole
-from tests.document import OPERATIONS, path_of
+from tests.api_operations import OPERATIONS
+from tests.document import path_of
 from tests.service import Answer, Service
 from tests.world import company, refused
 

@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from tests.document import OPERATIONS, Operation, path_of
+from tests.api_operations import OPERATIONS, Operation
+from tests.document import path_of
 from tests.service import Answer
 from tests.world import DEFINITIONS, OF_A_CUSTOMER, PLACES, REACHED, SCOPES, World, company, permission_of, refused
 

@@ -11,7 +11,8 @@ from fastapi.routing import APIRoute
 
 from app import features
 from app.identity.access import Requires
-from tests.document import OPERATIONS, purchase
+from tests.api_operations import OPERATIONS
+from tests.document import purchase
 from tests.service import Answer, Service, service
 
 SCOPES = ["own", "unit", "subtree", "all"]

@@ -19,9 +19,9 @@ from app import features
 from app.classification import recalculations, walking
 from app.core import clock
 from app.core.db import Database
-from app.core.jobs import Worker
 from app.core.settings import get_settings
 from app.core.work import UNDER_WAY
+from app.core.workers import Worker
 from app.identity.actor import SYSTEM
 from tests.bench import data, floors
 from tests.bench.data import Size

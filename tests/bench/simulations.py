@@ -5,7 +5,7 @@ from typing import Any
 
 from app import features
 from app.classification import simulations
-from app.core.jobs import Worker
+from app.core.workers import Worker
 from app.identity.actor import SYSTEM
 from tests.bench.bulk import worker_database
 from tests.bench.report import Result

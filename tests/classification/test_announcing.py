@@ -10,7 +10,7 @@ import pytest
 from app.core.db import Database
 from tests.classification.population import NOON, RunJobs, add, recalculate
 from tests.classification.schemes import announced
-from tests.classification.test_versions import draft, publish
+from tests.classification.versions import draft, publish
 
 KEY = "big"
 BIG = {"metric": "monetary", "op": "gte", "value": "50"}

@@ -14,7 +14,7 @@ from app.classification.failures import set_aside_failing
 from app.core.db import Database, WriteSession
 from tests.classification.population import NOON, RunJobs, add, recalculate
 from tests.classification.schemes import FAILURES
-from tests.classification.test_versions import counts, draft, scheme, statuses
+from tests.classification.versions import counts, draft, scheme, statuses
 
 
 @pytest.fixture(autouse=True)

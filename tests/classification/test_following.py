@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.classification import refresh
 from app.core import clock as business
 from app.core.db import Database
-from app.core.jobs import Worker
+from app.core.workers import Worker
 from app.imports import handlers as imports
 
 RunJobs = Callable[[], Awaitable[None]]

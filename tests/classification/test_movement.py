@@ -4,68 +4,34 @@ Classes by what was spent in 365 days: gold from 1,000, silver from 500, bronze 
 2019-07-10 at midnight counts for the last time on 2020-07-08.
 """
 
-from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import httpx
 import pytest
 
 from app.core.db import Database
-from tests.classification.schemes import announced, changes, on_day, publish, spending, standing
+from tests.classification.moving import (
+    CALLED_OFF,
+    KEY,
+    LAST_YEAR,
+    LEAVES,
+    PENDING,
+    TODAY,
+    Today,
+    Until,
+    buy,
+    customer_with,
+    instant,
+    stands,
+)
+from tests.classification.schemes import announced, changes, publish, spending
 
-KEY = "spending"
-TODAY = date(2020, 6, 30)
-LAST_YEAR = "2019-07-10T00:00:00Z"
-LEAVES = date(2020, 7, 9)
-PENDING, CALLED_OFF = "customer.downgrade_pending", "customer.downgrade_called_off"
 UPGRADE_PENDING, UPGRADE_CALLED_OFF = "customer.upgrade_pending", "customer.upgrade_called_off"
-RunJobs = Callable[[], Awaitable[None]]
-Today = Callable[[date], None]
-Until = Callable[[date], Awaitable[None]]
-
-
-@pytest.fixture
-def until(database: Database, run_jobs: RunJobs, today: Today) -> Until:
-    """Lets time pass until a day; a sweep comes on that day."""
-
-    async def move(day: date) -> None:
-        await on_day(database, run_jobs, today, day)
-
-    return move
 
 
 @pytest.fixture(autouse=True)
 def _today(today: Today) -> None:
     today(TODAY)
-
-
-async def customer_with(client: httpx.AsyncClient, *purchases: tuple[str, str]) -> str:
-    """A new customer who bought for these amounts at these instants."""
-    customer = str((await client.post("/v1/customers", json={"name": "somebody"})).json()["id"])
-    for at, amount in purchases:
-        await buy(client, customer, at, amount)
-    return customer
-
-
-async def buy(client: httpx.AsyncClient, customer: str, at: str, amount: str, kind: str = "purchase") -> str:
-    """Record it; the class afterwards."""
-    body = {"occurred_at": at, "amount": amount, "kind": kind}
-    answer = await client.post(f"/v1/customers/{customer}/purchases", json=body)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["classes"][KEY])
-
-
-async def stands(client: httpx.AsyncClient, customer: str) -> tuple[str, tuple[str, str] | None]:
-    """The class, and what is pending on which day."""
-    found = await standing(client, customer, KEY)
-    pending = found["pending"]
-    return found["class"], pending and (pending["class"], pending["on"])
-
-
-def instant(day: date) -> str:
-    """The beginning of a day, in UTC."""
-    return f"{day.isoformat()}T00:00:00Z"
 
 
 # ---- downgrades ------------------------------------------------------------------------------------------------------
@@ -369,61 +335,3 @@ async def test_the_order_of_the_classes_is_the_documents(admin: httpx.AsyncClien
     await publish(database, KEY, spending(order=turned, downgrade={"grace_days": 30}))
     customer = await customer_with(admin, (instant(TODAY), "1200"))
     assert await stands(admin, customer) == ("basic", ("gold", "2020-07-30"))
-
-
-# ---- overrides -------------------------------------------------------------------------------------------------------
-
-
-async def put(client: httpx.AsyncClient, customer: str, name: str, day: date) -> None:
-    path = f"/v1/customers/{customer}/classes/{KEY}/override"
-    body = {"class": name, "reason": "a contract", "expires_at": instant(day)}
-    answer = await client.put(path, json=body)
-    assert answer.status_code == 200, answer.text
-
-
-async def test_an_override_stands_above_grace_and_gives_way_to_the_decision(
-    admin: httpx.AsyncClient, database: Database, until: Until
-) -> None:
-    await publish(database, KEY, spending(downgrade={"grace_days": 30}))
-    customer = await customer_with(admin, (LAST_YEAR, "600"), ("2020-06-20T00:00:00Z", "200"))
-    await until(LEAVES)
-    await put(admin, customer, "gold", date(2020, 9, 1))
-    assert await stands(admin, customer) == ("gold", None)
-    await until(date(2020, 8, 8))  # when the grace would have ended
-    assert await stands(admin, customer) == ("gold", None)
-    await until(date(2020, 9, 1))
-    assert await stands(admin, customer) == ("bronze", None)
-    assert await changes(admin, customer, KEY) == [
-        (None, "basic", "event"),
-        ("basic", "silver", "correction"),
-        ("silver", "gold", "override"),
-        ("gold", "bronze", "clock"),
-    ]
-
-
-async def test_an_override_that_keeps_the_class_calls_a_pending_change_off(
-    admin: httpx.AsyncClient, database: Database, until: Until
-) -> None:
-    await publish(database, KEY, spending(downgrade={"grace_days": 30}))
-    customer = await customer_with(admin, (LAST_YEAR, "600"))
-    await until(LEAVES)
-    await put(admin, customer, "silver", date(2020, 12, 31))
-    assert await stands(admin, customer) == ("silver", None)
-    assert len(await announced(database, customer, KEY, CALLED_OFF)) == 1
-    await until(date(2020, 8, 8))
-    assert await stands(admin, customer) == ("silver", None)
-    found = await standing(admin, customer, KEY)
-    assert found["override"]["class"] == "silver"
-
-
-async def test_an_override_ends_on_its_day_not_before(
-    admin: httpx.AsyncClient, database: Database, until: Until
-) -> None:
-    await publish(database, KEY, spending())
-    customer = await customer_with(admin, (instant(TODAY), "200"))
-    await put(admin, customer, "gold", date(2020, 7, 5))
-    found: list[Any] = []
-    for day in (4, 5, 6):
-        await until(date(2020, 7, day))
-        found.append((await stands(admin, customer))[0])
-    assert found == ["gold", "bronze", "bronze"]

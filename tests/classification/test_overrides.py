@@ -10,7 +10,8 @@ import pytest
 from app.classification import overrides
 from app.core.db import Database
 from app.core.invalidation import announce
-from app.core.jobs import Worker, enqueue
+from app.core.jobs import enqueue
+from app.core.workers import Worker
 from tests.classification.schemes import announced, changes, on_day, publish, spending, standing
 
 TODAY = date(2020, 6, 30)

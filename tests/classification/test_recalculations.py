@@ -17,7 +17,8 @@ from app.classification import presets, walking
 from app.classification.recalculate import _Run
 from app.core import work
 from app.core.db import Database
-from app.core.jobs import Hopeless, Worker
+from app.core.jobs import Hopeless
+from app.core.workers import Worker
 from tests.classification.population import NOON, RunJobs, add, classes, recalculate
 from tests.conftest import SECRET, MakeUser
 from tests.customers.customers import pointers

@@ -13,7 +13,7 @@ from app.classification.rules import refit_due
 from app.core.db import Database
 from app.core.jobs import enqueue
 from tests.classification.population import NOON, RunJobs, add, recalculate
-from tests.classification.test_versions import ABC, draft, publish, value
+from tests.classification.versions import ABC, draft, publish, value
 from tests.conftest import MakeUser
 
 

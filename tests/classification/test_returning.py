@@ -9,9 +9,9 @@ import pytest
 
 from app.core.db import Database
 from tests.classification import schemes
+from tests.classification.moving import KEY, LAST_YEAR, LEAVES, TODAY, customer_with, instant, put, stands
 from tests.classification.schemes import RunJobs, announced, changes, on_day, spending
-from tests.classification.test_movement import KEY, LAST_YEAR, LEAVES, TODAY, customer_with, instant, put, stands
-from tests.classification.test_versions import draft, publish
+from tests.classification.versions import draft, publish
 from tests.customers.customers import pointers
 
 HELD: dict[str, Any] = {"downgrade": {"grace_days": 90}, "upgrade": "next_year", "minimum_stay_days": 30}

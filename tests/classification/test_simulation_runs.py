@@ -20,7 +20,8 @@ from app.classification import simulate, simulations, walking
 from app.core import csv as files
 from app.core import work
 from app.core.db import Database
-from app.core.jobs import Hopeless, JobContext, Worker
+from app.core.jobs import Hopeless, JobContext
+from app.core.workers import Worker
 from tests.classification.population import NOON, RunJobs, recalculate
 from tests.classification.simulating import CHANGES, PATH, ask, draft, fetch, population, simulated, value
 from tests.conftest import SECRET, MakeUser

@@ -1,8 +1,6 @@
 """Versions: drafted, checked, published for everybody at once, interrupted anywhere, returned to; schemes that go."""
 
 import asyncio
-import signal
-import sys
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -10,78 +8,31 @@ from typing import Any
 import httpx
 import pytest
 
-from app import features
-from app.classification import presets, publishing, walking
-from app.classification.engine import evaluate
+from app.classification import publishing, walking
 from app.classification.recalculate import _Run
 from app.core.db import Database
 from app.core.jobs import Interrupted
-from tests.classification.population import NOON, RunJobs, add, classes, recalculate
-from tests.classification.schemes import FAILURES
-from tests.classification.test_recalculations import WORKER, environment
+from tests.classification.population import NOON, RunJobs, classes, recalculate
+from tests.classification.versions import (
+    ABC,
+    READER,
+    SIZE,
+    SMALLER,
+    counts,
+    draft,
+    people,
+    publish,
+    scheme,
+    statuses,
+    value,
+)
 from tests.conftest import MakeUser
 from tests.customers.customers import pointers
-
-SIZE = {
-    "kind": "rules",
-    "rules": [{"class": "large", "when": {"metric": "monetary", "op": "gte", "value": "50"}}],
-    "default": "small",
-}
-SMALLER = {**SIZE, "rules": [{"class": "large", "when": {"metric": "monetary", "op": "gte", "value": "15"}}]}
-ABC = {"kind": "abc", "metric": "monetary", "cut_offs": ["0.50", "0.90"], "classes": ["A", "B", "C"]}
-READER = {
-    "kind": "rules",
-    "rules": [{"class": "yes", "when": {"class": "size", "op": "eq", "value": "large"}}],
-    "default": "no",
-}
 
 
 @pytest.fixture(autouse=True)
 def clock(today: Callable[[date], None]) -> None:
     today(NOON.date())
-
-
-async def people(database: Database, admin: httpx.AsyncClient, run_jobs: RunJobs) -> list[str]:
-    """Worth 10, 20, ... 100."""
-    made = [await add(database, f"c-{n}", [(n, f"{10 * n}")]) for n in range(1, 11)]
-    await recalculate(admin, run_jobs, refit=True)
-    return made
-
-
-async def scheme(admin: httpx.AsyncClient, key: str = "size", document: Any = SIZE) -> Any:
-    answer = await admin.post("/v1/schemes", json={"key": key, "title": key, "document": document})
-    assert answer.status_code == 201, answer.text
-    return answer
-
-
-async def publish(admin: httpx.AsyncClient, run_jobs: RunJobs, key: str, n: int, **body: Any) -> Any:
-    answer = await admin.post(f"/v1/schemes/{key}/versions/{n}/publish", json=body)
-    assert answer.status_code == 202, answer.text
-    await run_jobs()
-    ended = (await admin.get(answer.headers["location"])).json()
-    assert ended["status"] == "completed", ended
-    return ended
-
-
-async def draft(admin: httpx.AsyncClient, key: str, document: Any, note: str | None = None) -> int:
-    answer = await admin.post(f"/v1/schemes/{key}/versions", json={"document": document, "note": note})
-    assert answer.status_code == 201, answer.text
-    return int(answer.json()["version"])
-
-
-async def counts(admin: httpx.AsyncClient, key: str) -> dict[str, int]:
-    items = (await admin.get(f"/v1/schemes/{key}/classes")).json()["items"]
-    return {each["class"]: each["customers"] for each in items}
-
-
-async def statuses(admin: httpx.AsyncClient, key: str) -> dict[int, str]:
-    items = (await admin.get(f"/v1/schemes/{key}/versions")).json()["items"]
-    return {each["version"]: each["status"] for each in items}
-
-
-async def value(database: Database, query: str, *given: Any) -> Any:
-    async with database.connection() as connection:
-        return await connection.fetchval(query, *given)
 
 
 # ---- schemes and drafts ----------------------------------------------------------------------------------------------
@@ -353,181 +304,3 @@ async def test_purchases_go_on_while_a_version_is_published(
     await running
     assert (await recalculate(admin, run_jobs))["changed"] == 0
     assert await value(database, "SELECT count(*) FROM customer_class WHERE scheme = 'abc' AND class = ''") == 0
-
-
-# ---- schemes that go -------------------------------------------------------------------------------------------------
-
-
-async def test_a_scheme_in_use_names_its_users(admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs) -> None:
-    await people(database, admin, run_jobs)
-    await scheme(admin)
-    await publish(admin, run_jobs, "size", 1)
-    await scheme(admin, "reader", READER)
-    refused = await admin.delete("/v1/schemes/size")
-    assert (refused.status_code, refused.json()["type"]) == (409, "urn:strata:problem:scheme-in-use")
-    assert [each["message"] for each in refused.json()["errors"]] == ["reader version 1 (draft) reads its classes"]
-    assert (await admin.delete("/v1/schemes/reader")).status_code == 204
-    assert (await admin.delete("/v1/schemes/size")).status_code == 204
-
-
-async def test_customers_leave_a_deleted_scheme_and_its_key_stays_taken(
-    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs
-) -> None:
-    made = await people(database, admin, run_jobs)
-    tag = (await admin.get("/v1/schemes/abc")).headers["etag"]
-    assert (await admin.delete("/v1/schemes/abc", headers={"If-Match": '"1"'})).status_code == 412
-    assert (await admin.delete("/v1/schemes/abc", headers={"If-Match": tag})).status_code == 204
-    await run_jobs()
-    assert set(presets.ORDER) - set(await classes(admin, made[0])) == {"abc"}
-    changes = "SELECT count(*) FROM class_change WHERE scheme = 'abc' AND to_class IS NULL AND cause = 'retired'"
-    assert await value(database, changes) == 10
-    assert await value(database, "SELECT count(*) FROM customer_class WHERE scheme = 'abc'") == 0
-    assert "abc" not in [each["key"] for each in (await admin.get("/v1/schemes")).json()["items"]]
-    listed = (await admin.get("/v1/schemes", params={"include": "retired"})).json()["items"]
-    assert [each["status"] for each in listed if each["key"] == "abc"] == ["retired"]
-    assert (await admin.delete("/v1/schemes/abc")).status_code == 404
-    assert (await admin.post("/v1/schemes/abc/versions", json={"document": ABC})).status_code == 404
-    again = await admin.post("/v1/schemes", json={"key": "abc", "title": "again", "document": ABC})
-    assert again.status_code == 409
-    async with database.transaction() as session:  # as at the next start
-        await features.seed(session, admin_password=None)
-    assert "abc" not in [each["key"] for each in (await admin.get("/v1/schemes")).json()["items"]]
-    body = {"occurred_at": NOON.isoformat(), "amount": "1000"}
-    answer = await admin.post(f"/v1/customers/{made[0]}/purchases", json=body)
-    assert "abc" not in answer.json()["classes"]
-
-
-async def test_a_service_without_any_scheme_still_records_purchases(
-    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs
-) -> None:
-    made = await people(database, admin, run_jobs)
-    kept = [preset.key for preset in presets.load()]
-    for _ in range(len(kept)):
-        for key in list(kept):
-            if (await admin.delete(f"/v1/schemes/{key}")).status_code == 204:
-                kept.remove(key)
-    assert kept == []
-    await run_jobs()
-    body = {"occurred_at": NOON.isoformat(), "amount": "1000"}
-    answer = await admin.post(f"/v1/customers/{made[0]}/purchases", json=body)
-    assert (answer.status_code, answer.json()["classes"]) == (201, {})
-
-
-# ---- schemes that fail -----------------------------------------------------------------------------------------------
-
-
-async def test_a_scheme_whose_document_is_no_longer_valid_is_set_aside_and_says_so(
-    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs
-) -> None:
-    made = await people(database, admin, run_jobs)
-    stood = await counts(admin, "rfm")
-    broken = "UPDATE scheme_version SET document = document - 'frequency' || '{\"bins\": 7}' WHERE scheme = 'rfm'"
-    await value(database, broken)
-    await value(database, "SELECT pg_notify('strata_changed', 'schemes')")
-    await asyncio.sleep(0.2)
-    shown = (await admin.get("/v1/schemes/rfm")).json()
-    assert (shown["document"], "not valid any more" in shown["error"]) == (None, True)
-    body = {"occurred_at": NOON.isoformat(), "amount": "1000"}
-    answer = await admin.post(f"/v1/customers/{made[0]}/purchases", json=body)
-    assert (answer.status_code, answer.json()["classes"]["abc"]) == (201, "A")
-    ended = await recalculate(admin, run_jobs)
-    assert ended["status"] == "completed"
-    shown = (await admin.get("/v1/schemes/rfm")).json()
-    assert shown["stale_since"] is not None
-    rows = "SELECT count(*) FROM customer_class WHERE scheme = 'rfm'"
-    assert await value(database, rows) == sum(stood.values())
-    assert (await admin.get("/v1/schemes/rfm/classes")).json()["type"] == "urn:strata:problem:scheme-failing"
-    next_version = next(each.document for each in presets.load() if each.key == "rfm")
-    await publish(admin, run_jobs, "rfm", await draft(admin, "rfm", next_version))
-    shown = (await admin.get("/v1/schemes/rfm")).json()
-    assert (shown["version"], shown["error"], shown["stale_since"]) == (2, None, None)
-    first = (await admin.get(f"/v1/customers/{made[0]}/classes/rfm/history")).json()["items"][-1]
-    assert (first["version"], first["cause"], first["inputs"]) == (1, "refit", {})
-
-
-@pytest.mark.parametrize(("error", "why"), FAILURES)
-async def test_a_scheme_that_the_database_cannot_evaluate_does_not_stop_the_others(
-    admin: httpx.AsyncClient,
-    database: Database,
-    run_jobs: RunJobs,
-    monkeypatch: pytest.MonkeyPatch,
-    error: type[Exception],
-    why: str,
-) -> None:
-    await people(database, admin, run_jobs)
-    await scheme(admin)
-    await publish(admin, run_jobs, "size", 1)
-    await scheme(admin, "reader", READER)
-    await publish(admin, run_jobs, "reader", 1)
-    await value(database, "UPDATE purchase SET amount = amount * 3, base_amount = base_amount * 3")
-    monkeypatch.setattr(walking, "CHUNK", 3)
-
-    async def failing(session: Any, evaluation: Any, *given: Any, **named: Any) -> Any:
-        if any(each.key == "size" for each in evaluation.schemes):
-            raise error
-        return await evaluate(session, evaluation, *given, **named)
-
-    monkeypatch.setattr("app.classification.recalculate.evaluate", failing)
-    stood = await counts(admin, "size")
-    assert (await recalculate(admin, run_jobs, refit=True))["changed"] >= 0
-    for key, reason in (("size", why), ("reader", "uses size, which cannot be evaluated")):
-        shown = (await admin.get(f"/v1/schemes/{key}")).json()
-        assert (reason in shown["error"], shown["stale_since"] is not None) == (True, True), shown
-    assert await counts(admin, "size") == stood
-    for name, number in stood.items():
-        asked = {"where": {"class": "size", "op": "eq", "value": name}, "include_total": True}
-        by_name = await admin.get("/v1/customers", params={"class": f"size:{name}", "include": "total"})
-        assert by_name.json()["total"] == number
-        assert (await admin.post("/v1/customers/search", json=asked)).json()["total"] == number
-    assert (await admin.get("/v1/schemes/abc")).json()["error"] is None
-    monkeypatch.setattr("app.classification.recalculate.evaluate", evaluate)
-    await recalculate(admin, run_jobs)
-    for key in ("size", "reader"):
-        shown = (await admin.get(f"/v1/schemes/{key}")).json()
-        assert (shown["error"], shown["stale_since"]) == (None, None)
-    assert await counts(admin, "reader") == {"yes": 9, "no": 1}
-
-
-async def test_a_process_that_has_not_heard_of_a_new_version_decides_by_it_all_the_same(
-    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs
-) -> None:
-    made = await people(database, admin, run_jobs)
-    await scheme(admin)
-    await publish(admin, run_jobs, "size", 1)
-    await draft(admin, "size", SMALLER)
-    body = {"occurred_at": NOON.isoformat(), "amount": "8"}
-    answer = await admin.post(f"/v1/customers/{made[0]}/purchases", json=body)
-    assert answer.json()["classes"]["size"] == "small"
-    await value(database, "UPDATE scheme SET version = 2 WHERE key = 'size'")  # as another process does, unannounced
-    answer = await admin.post(f"/v1/customers/{made[1]}/purchases", json={**body, "amount": "1"})
-    assert (answer.status_code, answer.json()["classes"]["size"]) == (201, "large")
-    assert set(answer.json()["classes"]) >= {"abc", "lifecycle", "size"}
-
-
-@pytest.mark.slow
-async def test_a_worker_killed_while_it_publishes_is_succeeded_by_another(
-    admin: httpx.AsyncClient, database: Database, run_jobs: RunJobs, url: str
-) -> None:
-    for n in range(120):
-        await add(database, f"c-{n}", [(n, f"{n + 1}")])
-    await recalculate(admin, run_jobs, refit=True)
-    await draft(admin, "abc", ABC)
-    path = (await admin.post("/v1/schemes/abc/versions/2/publish", json={})).headers["location"]
-    worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", WORKER, env=environment(url), stdout=asyncio.subprocess.DEVNULL
-    )
-    try:
-        async with asyncio.timeout(60):
-            while (await admin.get(path)).json()["processed"] < 70:
-                assert worker.returncode is None
-    finally:
-        worker.send_signal(signal.SIGKILL)
-        await worker.wait()
-    killed = (await admin.get(path)).json()
-    assert (killed["status"], killed["phase"]) == ("running", "classes")
-    await value(database, "UPDATE pgqueuer SET heartbeat = now() - interval '1 minute'")
-    await run_jobs()
-    assert (await admin.get(path)).json()["status"] == "completed"
-    assert await statuses(admin, "abc") == {2: "published", 1: "retired"}
-    assert await value(database, "SELECT count(*) FROM breakpoints WHERE scheme = 'abc' AND version = 2") == 1
-    assert (await recalculate(admin, run_jobs))["changed"] == 0

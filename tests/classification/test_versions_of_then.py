@@ -5,9 +5,9 @@ import httpx
 from app.core import clock
 from app.core.db import Database
 from tests.classification import schemes
+from tests.classification.moving import KEY
 from tests.classification.schemes import RunJobs, spending
-from tests.classification.test_movement import KEY
-from tests.classification.test_versions import draft, publish
+from tests.classification.versions import draft, publish
 
 
 async def test_a_past_instant_is_explained_by_the_version_of_then_whatever_was_returned_to_since(

@@ -18,8 +18,8 @@ from typing import NoReturn
 import pytest
 
 from app.main import create_app
+from tests.api_operations import DOCUMENT
 from tests.conftest import ADMIN_PASSWORD, SECRET
-from tests.document import DOCUMENT
 from tests.service import listening
 
 pytestmark = pytest.mark.slow

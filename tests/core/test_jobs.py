@@ -1,34 +1,20 @@
 """No job is lost, none runs for ever, and one that kills its worker does not take the others with it."""
 
 import asyncio
-import subprocess
-import sys
-import textwrap
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
 from app.core import jobs
 from app.core.db import Database, WriteSession
-from app.core.jobs import MAX_STARTS, Hopeless, Interrupted, JobContext, Postponed, Worker, enqueue
+from app.core.jobs import Hopeless, Interrupted, JobContext, Postponed
+from app.core.workers import MAX_STARTS, Worker
+from tests.core.queued import put, state
 
 Handler = Callable[[JobContext], Awaitable[None]]
-
-
-async def _put(database: Database, name: str, payload: dict[str, Any] | None = None) -> UUID:
-    async with database.transaction(correlation_id="c-1") as session:
-        return await enqueue(session, name, payload or {})
-
-
-async def _state(database: Database, job_id: UUID) -> tuple[str, int, str | None]:
-    row: Any = await database.reading().first(
-        text("SELECT status, starts, error FROM job WHERE id = :id"), {"id": job_id}
-    )
-    return row["status"], row["starts"], row["error"]
 
 
 async def _drain(database: Database, handlers: dict[str, Handler], **options: Any) -> None:
@@ -53,10 +39,10 @@ async def test_a_job_gets_its_payload_and_the_request_it_came_from(database: Dat
     async def note(context: JobContext) -> None:
         seen.append((context.payload, context.correlation_id))
 
-    job_id = await _put(database, "test.note", {"text": "客户", "n": 1})
+    job_id = await put(database, "test.note", {"text": "客户", "n": 1})
     await Worker(database, {"test.note": note}, [], concurrency=2).drain()
     assert seen == [({"text": "客户", "n": 1}, "c-1")]
-    assert await _state(database, job_id) == ("done", 1, None)
+    assert await state(database, job_id) == ("done", 1, None)
     assert await database.reading().scalar(text("SELECT count(*) FROM pgqueuer")) == 0
 
 
@@ -64,31 +50,31 @@ async def test_a_job_that_fails_is_tried_again_later(database: Database) -> None
     attempts: list[tuple[str, int, str | None]] = []
 
     async def third_time_lucky(context: JobContext) -> None:
-        attempts.append(await _state(database, job_id))
+        attempts.append(await state(database, job_id))
         if len(attempts) < 3:
             raise ConnectionError("the phone of somebody")
 
-    job_id = await _put(database, "test.lucky")
+    job_id = await put(database, "test.lucky")
     await _drain(database, {"test.lucky": third_time_lucky})
     assert attempts == [("running", 1, None), ("running", 2, "ConnectionError"), ("running", 3, "ConnectionError")]
-    assert await _state(database, job_id) == ("done", 3, None)
+    assert await state(database, job_id) == ("done", 3, None)
 
 
 async def test_the_next_attempt_waits(database: Database) -> None:
     async def fail(context: JobContext) -> None:
         raise ConnectionError
 
-    job_id = await _put(database, "test.fail")
+    job_id = await put(database, "test.fail")
     working = asyncio.create_task(Worker(database, {"test.fail": fail}, [], concurrency=2).drain())
     waits = text(
         "SELECT execute_after - now() BETWEEN '1 second' AND '3 seconds' FROM pgqueuer WHERE status = 'queued'"
     )
-    while (await _state(database, job_id))[0] != "queued" or not await database.reading().scalar(waits):
+    while (await state(database, job_id))[0] != "queued" or not await database.reading().scalar(waits):
         assert not working.done()
         await asyncio.sleep(0.01)
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
-    assert await _state(database, job_id) == ("queued", 1, "ConnectionError")
+    assert await state(database, job_id) == ("queued", 1, "ConnectionError")
 
 
 async def test_a_job_that_waits_for_somebody_else_waits_as_long_as_it_says_and_knows_since_when(
@@ -101,7 +87,7 @@ async def test_a_job_that_waits_for_somebody_else_waits_as_long_as_it_says_and_k
         if len(seen) <= 2 * MAX_STARTS:
             raise Postponed(timedelta(hours=1))
 
-    job_id = await _put(database, "test.wait")
+    job_id = await put(database, "test.wait")
     hour = text("SELECT execute_after - now() > '59 minutes' FROM pgqueuer WHERE status = 'queued'")
     working = asyncio.create_task(Worker(database, {"test.wait": wait}, [], concurrency=2).drain())
     while not await database.reading().scalar(hour):
@@ -109,9 +95,9 @@ async def test_a_job_that_waits_for_somebody_else_waits_as_long_as_it_says_and_k
         await asyncio.sleep(0.01)
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
-    assert await _state(database, job_id) == ("queued", 0, None)
+    assert await state(database, job_id) == ("queued", 0, None)
     await _drain(database, {"test.wait": wait})
-    assert await _state(database, job_id) == ("done", 1, None), "its waits were counted as failures"
+    assert await state(database, job_id) == ("done", 1, None), "its waits were counted as failures"
     created = await database.reading().scalar(text("SELECT created_at FROM job WHERE id = :id"), {"id": job_id})
     assert {(each.id, each.queued_at) for each in seen} == {(job_id, created)}
 
@@ -132,8 +118,8 @@ async def test_a_lane_is_as_wide_as_it_says_and_the_others_go_past_it(database: 
         passed.set()
 
     for _ in range(6):
-        await _put(database, "test.slow")
-    await _put(database, "test.other")
+        await put(database, "test.slow")
+    await put(database, "test.other")
     handlers: dict[str, Handler] = {"test.slow": slow, "test.other": other}
     await Worker(database, handlers, [], concurrency=4, lanes={"test.slow": 2}).drain()
     assert most == 2
@@ -150,22 +136,22 @@ async def test_a_job_that_always_fails_is_dead_with_its_reason_and_others_run(da
     async def bury(session: WriteSession, payload: dict[str, Any], reason: str) -> None:
         told.append((payload, reason))
 
-    failing = await _put(database, "test.fail", {"n": 7})
-    others = [await _put(database, "test.fine") for _ in range(5)]
+    failing = await put(database, "test.fail", {"n": 7})
+    others = [await put(database, "test.fine") for _ in range(5)]
     await _drain(database, {"test.fail": fail, "test.fine": fine}, dead_letters={"test.fail": bury})
     reason = f"failed {MAX_STARTS} times: ValueError"
-    assert await _state(database, failing) == ("dead", MAX_STARTS, reason)
+    assert await state(database, failing) == ("dead", MAX_STARTS, reason)
     assert told == [({"n": 7}, reason)]
-    assert {(await _state(database, each))[0] for each in others} == {"done"}
+    assert {(await state(database, each))[0] for each in others} == {"done"}
 
 
 async def test_a_hopeless_job_is_dead_at_once(database: Database) -> None:
     async def hopeless(context: JobContext) -> None:
         raise Hopeless("the file is gone")
 
-    job_id = await _put(database, "test.hopeless")
+    job_id = await put(database, "test.hopeless")
     await Worker(database, {"test.hopeless": hopeless}, [], concurrency=2).drain()
-    assert await _state(database, job_id) == ("dead", 1, "the file is gone")
+    assert await state(database, job_id) == ("dead", 1, "the file is gone")
 
 
 async def test_a_job_that_hangs_is_broken_off_and_ends_dead(database: Database) -> None:
@@ -176,10 +162,10 @@ async def test_a_job_that_hangs_is_broken_off_and_ends_dead(database: Database) 
     async def gives_up(_: JobContext) -> None:
         raise TimeoutError
 
-    hanging, own = await _put(database, "test.hang"), await _put(database, "test.own")
+    hanging, own = await put(database, "test.hang"), await put(database, "test.own")
     await _drain(database, {"test.hang": hang, "test.own": gives_up}, longest=0.1)
-    assert await _state(database, hanging) == ("dead", MAX_STARTS, f"failed {MAX_STARTS} times: TookTooLong")
-    assert await _state(database, own) == ("dead", MAX_STARTS, f"failed {MAX_STARTS} times: TimeoutError")
+    assert await state(database, hanging) == ("dead", MAX_STARTS, f"failed {MAX_STARTS} times: TookTooLong")
+    assert await state(database, own) == ("dead", MAX_STARTS, f"failed {MAX_STARTS} times: TimeoutError")
     asleep = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(60)'"
     assert await database.reading().scalar(text(asleep)) == 0
 
@@ -193,9 +179,9 @@ async def test_an_interruption_is_not_the_jobs_fault(database: Database) -> None
             interruptions -= 1
             raise Interrupted
 
-    job_id = await _put(database, "test.patient")
+    job_id = await put(database, "test.patient")
     await _drain(database, {"test.patient": patient})
-    assert await _state(database, job_id) == ("done", 1, None)
+    assert await state(database, job_id) == ("done", 1, None)
 
 
 async def test_what_was_done_is_not_done_again_when_it_is_carried_twice(database: Database) -> None:
@@ -204,7 +190,7 @@ async def test_what_was_done_is_not_done_again_when_it_is_carried_twice(database
     async def count(context: JobContext) -> None:
         runs.append(1)
 
-    job_id = await _put(database, "test.count")
+    job_id = await put(database, "test.count")
     async with database.connection() as connection:
         await connection.execute(
             "INSERT INTO pgqueuer (priority, entrypoint, payload, status, execute_after)"
@@ -212,7 +198,7 @@ async def test_what_was_done_is_not_done_again_when_it_is_carried_twice(database
         )
     await Worker(database, {"test.count": count}, [], concurrency=1).drain()
     assert len(runs) == 1
-    assert await _state(database, job_id) == ("done", 1, None)
+    assert await state(database, job_id) == ("done", 1, None)
 
 
 async def test_a_worker_that_is_told_to_stop_ends_and_leaves_the_rest(database: Database) -> None:
@@ -223,13 +209,13 @@ async def test_a_worker_that_is_told_to_stop_ends_and_leaves_the_rest(database: 
         await context.stopping.wait()
         raise Interrupted
 
-    job_id = await _put(database, "test.long")
+    job_id = await put(database, "test.long")
     worker = Worker(database, {"test.long": long}, [], concurrency=2)
     running = asyncio.create_task(worker.run())
     await asyncio.wait_for(started.wait(), timeout=10)
     worker.stop()
     await asyncio.wait_for(running, timeout=10)
-    assert await _state(database, job_id) == ("queued", 0, None)
+    assert await state(database, job_id) == ("queued", 0, None)
 
 
 @pytest.mark.slow
@@ -247,7 +233,7 @@ async def test_a_worker_goes_on_after_its_connections_were_cut(database: Databas
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'strata'"
         )
-    await _put(database, "test.finish")
+    await put(database, "test.finish")
     await asyncio.wait_for(done.wait(), timeout=15)
     worker.stop()
     await asyncio.wait_for(running, timeout=10)
@@ -262,10 +248,10 @@ async def test_a_job_that_nothing_carries_any_more_is_carried_again_once(databas
         if len(runs) == 3:
             done.set()
 
-    put = [await _put(database, "test.finish", {"which": which}) for which in ("queued", "running", "carried", "done")]
+    made = [await put(database, "test.finish", {"which": which}) for which in ("queued", "running", "carried", "done")]
     async with database.connection() as connection:
-        await connection.execute("DELETE FROM pgqueuer WHERE payload <> $1", put[2].bytes)
-        for job_id, status in ((put[1], "running"), (put[3], "done")):
+        await connection.execute("DELETE FROM pgqueuer WHERE payload <> $1", made[2].bytes)
+        for job_id, status in ((made[1], "running"), (made[3], "done")):
             await connection.execute("UPDATE job SET status = $2 WHERE id = $1", job_id, status)
     worker = Worker(database, {"test.finish": finish}, [], concurrency=1)
     running = asyncio.create_task(worker.run())
@@ -277,7 +263,7 @@ async def test_a_job_that_nothing_carries_any_more_is_carried_again_once(databas
 
 
 async def test_of_two_who_look_for_lost_jobs_one_has_them_carried(database: Database) -> None:
-    lost = [await _put(database, "test.lost") for _ in range(20)]
+    lost = [await put(database, "test.lost") for _ in range(20)]
     async with database.connection() as connection:
         await connection.execute("DELETE FROM pgqueuer")
     found = await asyncio.gather(*(jobs.recover(database) for _ in range(5)))
@@ -289,9 +275,9 @@ async def test_a_job_whose_end_cannot_be_written_is_not_lost(database: Database)
     async def fine(context: JobContext) -> None: ...
 
     await _refuse_ends(database, times=3)
-    job_id = await _put(database, "test.fine")
+    job_id = await put(database, "test.fine")
     await _drain(database, {"test.fine": fine})
-    assert (await _state(database, job_id))[0] == "done"
+    assert (await state(database, job_id))[0] == "done"
 
 
 async def _refuse_ends(database: Database, *, times: int) -> None:
@@ -322,10 +308,36 @@ async def test_a_worker_whose_queue_cannot_be_read_works_on_as_soon_as_it_can(da
     assert not running.done()
     async with database.connection() as connection:
         await connection.execute("ALTER TABLE pgqueuer RENAME COLUMN away TO priority")
-    await _put(database, "test.finish")
+    await put(database, "test.finish")
     await asyncio.wait_for(done.wait(), timeout=15)
     worker.stop()
     await asyncio.wait_for(running, timeout=10)
+
+
+async def test_of_jobs_whose_worker_died_one_runs_at_a_time_and_others_go_past_them(database: Database) -> None:
+    together = most = 0
+    ended: list[str] = []
+
+    async def slow(context: JobContext) -> None:
+        nonlocal together, most
+        together += 1
+        most = max(most, together)
+        await asyncio.sleep(0.2)
+        together -= 1
+        ended.append("suspect")
+
+    async def other(_: JobContext) -> None:
+        ended.append("other")
+
+    suspects = [await put(database, "test.slow") for _ in range(3)]
+    async with database.connection() as connection:
+        await connection.execute("UPDATE job SET status = 'running', starts = 1")
+    others = [await put(database, "test.other") for _ in range(5)]
+    await _drain(database, {"test.slow": slow, "test.other": other})
+    assert most == 1
+    assert sorted(ended[:6]) == [*["other"] * 5, "suspect"]
+    assert [await state(database, each) for each in suspects] == [("done", 2, None)] * 3
+    assert [await state(database, each) for each in others] == [("done", 1, None)] * 5
 
 
 async def test_an_end_stays_whatever_a_worker_that_was_frozen_has_to_say(database: Database) -> None:
@@ -334,62 +346,16 @@ async def test_an_end_stays_whatever_a_worker_that_was_frozen_has_to_say(databas
             await session.execute(text("UPDATE job SET status = 'done', finished_at = now() WHERE id = :id"), taken)
         raise ConnectionError
 
-    job_id = await _put(database, "test.overtaken")
+    job_id = await put(database, "test.overtaken")
     taken = {"id": job_id}
     await _drain(database, {"test.overtaken": overtaken})
-    assert await _state(database, job_id) == ("done", 1, None)
-
-
-KILLER = textwrap.dedent("""
-    import asyncio, os, sys
-    from datetime import timedelta
-    from app.core import jobs, logging
-    from app.core.db import Database
-    from app.core.settings import get_settings
-
-    jobs.HEARTBEAT = timedelta(seconds=0.5)
-    logging.configure("CRITICAL", pretty=False)
-
-    async def kill(context):
-        os._exit(9)
-
-    async def fine(context):
-        pass
-
-    async def main():
-        database = await Database.connect(sys.argv[1], get_settings())
-        await jobs.Worker(database, {"test.kill": kill, "test.fine": fine}, [], concurrency=2).drain()
-        await database.close()
-
-    asyncio.run(main())
-""")
-
-
-@pytest.mark.slow
-async def test_a_job_that_kills_its_worker_ends_dead_and_the_others_run(database: Database, url: str) -> None:
-    killing = await _put(database, "test.kill")
-    others = [await _put(database, "test.fine") for _ in range(10)]
-    died = 0
-    for _ in range(4 * MAX_STARTS):
-        ended = await asyncio.to_thread(
-            subprocess.run, [sys.executable, "-c", KILLER, url], capture_output=True, timeout=60, check=False
-        )
-        died += ended.returncode == 9
-        assert ended.returncode in (0, 9), ended.stderr.decode()
-        if (await _state(database, killing))[0] == "dead":
-            break
-        # The next worker takes the job over when the dead one's heartbeat is overdue.
-        await asyncio.sleep(jobs.HEARTBEAT.total_seconds() / 20)
-    assert died == MAX_STARTS
-    assert await _state(database, killing) == ("dead", MAX_STARTS + 1, f"its worker died {MAX_STARTS} times")
-    assert {(await _state(database, each))[0] for each in others} == {"done"}
-    assert timedelta(seconds=1) < jobs.HEARTBEAT < timedelta(minutes=1)
+    assert await state(database, job_id) == ("done", 1, None)
 
 
 async def test_what_was_done_a_month_ago_is_forgotten_and_what_is_dead_is_not(database: Database) -> None:
-    put = [await _put(database, "fine") for _ in range(4)]
+    made = [await put(database, "fine") for _ in range(4)]
     async with database.transaction() as session:
-        for job_id, status, days in zip(put, ("done", "done", "dead", "queued"), (31, 29, 31, 31), strict=True):
+        for job_id, status, days in zip(made, ("done", "done", "dead", "queued"), (31, 29, 31, 31), strict=True):
             await session.connection.execute(
                 "UPDATE job SET status = $2, created_at = now() - make_interval(days => $3) WHERE id = $1",
                 job_id,
@@ -398,5 +364,5 @@ async def test_what_was_done_a_month_ago_is_forgotten_and_what_is_dead_is_not(da
             )
     await jobs.forget_done(JobContext(database, {}, None, asyncio.Event()))
     kept = await database.reading().all(text("SELECT id FROM job"))
-    assert {row["id"] for row in kept} >= set(put[1:])
-    assert put[0] not in {row["id"] for row in kept}
+    assert {row["id"] for row in kept} >= set(made[1:])
+    assert made[0] not in {row["id"] for row in kept}

@@ -13,8 +13,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from app import features
 from app.core import tracing
 from app.core.db import Database
-from app.core.jobs import Worker
 from app.core.settings import Settings, get_settings
+from app.core.workers import Worker
 from tests.service import Service, service
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

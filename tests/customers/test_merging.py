@@ -1,6 +1,5 @@
 """Two customers become one, and two again: nothing is lost on either way."""
 
-import random
 import uuid
 from collections.abc import Callable
 from datetime import date
@@ -12,72 +11,17 @@ import pytest
 from sqlalchemy import Table, Uuid
 
 from app import features
-from app.core.checks import findings
 from app.core.db import Database, metadata
 from tests.classification.population import NOON
 from tests.classification.schemes import publish, spending
 from tests.conftest import MakeUser
 from tests.customers.customers import EMAIL, PHONE, create, external, pointers
-
-KEY = "spending"
-MERGES = "/v1/customers/merges"
-CHANGED_BY_MERGING = {"version", "updated_at", "as_of", "revision", "decided", "since"}
-APART = {"customer_duplicate_due", "customer_merge", "customer_merge_row", "class_change", "customer_class"}
+from tests.customers.merging import KEY, MERGES, bought, broken, merged, of, post, read, undone
 
 
 @pytest.fixture(autouse=True)
 def clock(today: Callable[[date], None]) -> None:
     today(NOON.date())
-
-
-async def post(client: httpx.AsyncClient, path: str, body: Any = None, status: int = 201) -> Any:
-    answer = await client.post(path, json=body)
-    assert answer.status_code == status, answer.text
-    return answer.json()
-
-
-def of(customer: Any, rest: str = "") -> str:
-    return f"/v1/customers/{customer['id']}{rest}"
-
-
-async def bought(client: httpx.AsyncClient, customer: Any, amount: str, **more: Any) -> Any:
-    body = {"occurred_at": "2020-06-02T03:04:05Z", "amount": amount, **more}
-    return await post(client, of(customer, "/purchases"), body)
-
-
-async def merged(client: httpx.AsyncClient, survivor: Any, other: Any, **more: Any) -> Any:
-    return await post(client, MERGES, {"survivor_id": survivor["id"], "merged_id": other["id"], **more})
-
-
-async def undone(client: httpx.AsyncClient, merge: Any) -> Any:
-    return await post(client, f"{MERGES}/{merge['id']}/undo", status=200)
-
-
-async def read(client: httpx.AsyncClient, customer: Any, rest: str = "") -> Any:
-    answer = await client.get(of(customer, rest))
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-async def broken(database: Database) -> set[str]:
-    return {each.promise async for each in findings(database, features.CHECKS) if each.violations}
-
-
-async def stands(database: Database) -> dict[str, list[str]]:
-    """All that is known of customers, row by row, without what says when it was written last."""
-    found = {}
-    async with database.connection() as connection:
-        for place in [*features.PLACES]:
-            if place.table.name not in APART:
-                rows = await connection.fetch(f"SELECT to_jsonb(t) AS row FROM {place.table.name} t")
-                kept = [
-                    {name: value for name, value in row["row"].items() if name not in CHANGED_BY_MERGING}
-                    for row in rows
-                ]
-                found[place.table.name] = sorted(map(str, kept))
-        rows = await connection.fetch("SELECT customer_id, scheme, class FROM customer_class ORDER BY 1, 2")
-        found["customer_class"] = [str(tuple(row)) for row in rows]
-    return found
 
 
 # ---- declared --------------------------------------------------------------------------------------------------------
@@ -329,106 +273,4 @@ async def test_who_is_erased_is_forgotten_as_whoever_it_was(admin: httpx.AsyncCl
         assert await connection.fetchval("SELECT count(*) FROM customer_merge_row") == 0
     assert not [each for each in merges if "canary" in each or PHONE in each]
     assert (await admin.post(f"{MERGES}/{made['id']}/undo")).status_code == 409
-    assert await broken(database) == set()
-
-
-# ---- undoing ---------------------------------------------------------------------------------------------------------
-
-
-async def test_what_came_since_stays_unless_it_is_part_of_what_goes_back(admin: httpx.AsyncClient) -> None:
-    one = await create(admin, tags=["x"], region="CN-31", identities=[external("A")])
-    two = await create(admin, tags=["y"], title="Dr", language="zh", phone=PHONE, identities=[external("B")])
-    call = {"kind": "call", "occurred_at": "2020-06-02T03:04:05Z", "subject": "first"}
-    spoken = await post(admin, of(two, "/interactions"), call)
-    made = await merged(admin, one, two)
-    corrected = {"subject": "second", "reason": "a slip"}
-    answer = await admin.patch(of(one, f"/interactions/{spoken['id']}"), json=corrected)
-    assert answer.status_code == 200, answer.text
-    await bought(admin, one, "7", order_ref="NEW")
-    await admin.post(of(one, "/identities"), json=external("C"))
-    await admin.patch(of(one), json={"title": "Prof", "tags": ["x", "y", "z"]})
-    result = await undone(admin, made)
-    assert result["undone_by"] == result["merged_by"]
-    first, second = await read(admin, one), await read(admin, two)
-    assert [each["order_ref"] for each in (await read(admin, one, "/purchases"))["items"]] == ["NEW"]
-    assert (await read(admin, two, "/purchases"))["items"] == []
-    assert {each["value"] for each in first["identities"]} == {"A", "C"}
-    assert {each["value"] for each in second["identities"]} == {"B"}
-    assert first["tags"] == ["x", "z"]
-    assert (first["title"], first["language"], first["phone"]) == ("Prof", None, None), "what was changed since stays"
-    assert (second["title"], second["language"], second["phone"]) == ("Dr", "zh", PHONE)
-    goes_back = await read(admin, two, f"/interactions/{spoken['id']}")
-    assert (goes_back["subject"], goes_back["version"]) == ("second", 2)
-
-
-async def test_a_merge_is_undone_once_and_the_later_ones_first(admin: httpx.AsyncClient, database: Database) -> None:
-    one, two, three = [await create(admin) for _ in range(3)]
-    await bought(admin, one, "5")
-    inner = await merged(admin, two, one)
-    outer = await merged(admin, three, two)
-    refused = await admin.post(f"{MERGES}/{inner['id']}/undo")
-    assert refused.status_code == 409
-    assert outer["id"] in refused.json()["detail"]
-    await undone(admin, outer)
-    assert (await admin.get(of(one))).headers["location"] == of(two)
-    await undone(admin, inner)
-    assert (await admin.post(f"{MERGES}/{inner['id']}/undo")).status_code == 409
-    assert len((await read(admin, one, "/purchases"))["items"]) == 1
-    assert await broken(database) == set()
-
-
-async def test_a_unit_that_is_gone_is_replaced_by_the_survivors(admin: httpx.AsyncClient) -> None:
-    unit = await post(admin, "/v1/units", {"name": "short-lived"})
-    one, two = await create(admin), await create(admin, unit_id=unit["id"])
-    made = await merged(admin, one, two)
-    assert (await admin.delete(f"/v1/units/{unit['id']}")).status_code == 204
-    await undone(admin, made)
-    assert (await read(admin, two))["unit_id"] == one["unit_id"]
-
-
-async def someone(admin: httpx.AsyncClient, chance: random.Random) -> Any:
-    """A customer with whatever there is to have."""
-    made = await create(
-        admin,
-        name=f"n{chance.random()}",
-        tags=chance.sample(["a", "b", "c"], chance.randint(0, 3)),
-        custom={key: str(chance.randint(0, 2)) for key in chance.sample("pqr", 2)},
-        identities=[external(uuid.uuid4().hex) for _ in range(chance.randint(0, 2))],
-        **{name: chance.choice(["zh", "en"]) for name in ("language", "title", "source") if chance.random() < 0.5},
-        **({"birthday": chance.choice(["1980-02-29", "1999-12-31"])} if chance.random() < 0.5 else {}),
-    )
-    for order_ref in chance.sample(["SO-1", "SO-2", "SO-3"], chance.randint(0, 3)):
-        at = chance.choice(["2020-06-02T03:04:05Z", "2019-10-02T03:04:05Z", "2012-10-02T03:04:05Z"])
-        await bought(admin, made, str(chance.randint(1, 800)), order_ref=order_ref, occurred_at=at)
-    for reference in chance.sample(["R-1", "R-2"], chance.randint(0, 2)):
-        call = {"kind": "call", "occurred_at": "2020-06-02T03:04:05Z", "reference": reference}
-        await post(admin, of(made, "/interactions"), call)
-    for status in chance.sample(["given", "withdrawn"], chance.randint(0, 2)):
-        consent = {"channel": "email", "purpose": "marketing", "status": status, "source": "a form"}
-        await post(admin, of(made, "/consents"), consent)
-    if chance.random() < 0.5:
-        await post(admin, of(made, "/notes"), {"text": "a note"})
-    if chance.random() < 0.5:
-        override = {"class": chance.choice(["gold", "silver"]), "reason": "a contract", "expires_at": None}
-        answer = await admin.put(of(made, f"/classes/{KEY}/override"), json=override)
-        assert answer.status_code == 200, answer.text
-    return made
-
-
-@pytest.mark.parametrize("seed", range(6))
-async def test_merged_and_undone_everything_stands_as_before(
-    admin: httpx.AsyncClient, database: Database, seed: int
-) -> None:
-    await publish(database, KEY, spending(downgrade={"grace_days": 30}))
-    chance = random.Random(seed)
-    people = [await someone(admin, chance) for _ in range(3)]
-    before = await stands(database)
-    inner = await merged(admin, people[0], people[1])
-    outer = await merged(admin, people[2], people[0]) if chance.random() < 0.5 else None
-    assert await broken(database) == set()
-    assert await stands(database) != before
-    for each in filter(None, (outer, inner)):
-        await undone(admin, each)
-    after = await stands(database)
-    assert {name: sorted({*rows} ^ {*after[name]}) for name, rows in before.items() if after[name] != rows} == {}
     assert await broken(database) == set()

@@ -15,8 +15,8 @@ import pytest_asyncio
 
 from app.core.db import Database
 from app.core.settings import get_settings
-from tests.core.test_http import KEEP_ANSWERS, WRITES, request_of, with_headers
-from tests.document import OPERATIONS
+from tests.api_operations import OPERATIONS
+from tests.core.requests import KEEP_ANSWERS, WRITES, request_of, with_headers
 from tests.faults.proxy import Cut, Proxy
 from tests.faults.traffic import Acknowledged
 from tests.service import Service, busy_customers, service

@@ -57,3 +57,12 @@ async def said(client: httpx.AsyncClient, customer_id: str, **body: Any) -> Any:
 async def scored(client: httpx.AsyncClient, customer_id: str, measure: str, score: int, **body: Any) -> Any:
     """A score that a customer gave."""
     return await said(client, customer_id, kind="answer", measure=measure, score=score, **body)
+
+
+async def invited(client: httpx.AsyncClient, survey_id: str, *customer_ids: str, **body: Any) -> list[dict[str, Any]]:
+    given = {"customer_ids": customer_ids, "channel": "email", **body}
+    answer = await client.post(f"/v1/surveys/{survey_id}/invitations", json=given)
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items

@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from app.identity.permissions import known_permissions
-from tests.document import OPERATIONS, SEGMENTS, path_of, prepared, segment
+from tests.api_operations import OPERATIONS
+from tests.document import SEGMENTS, path_of, prepared, segment
 from tests.service import Answer
 from tests.world import World, company, permission_of
 

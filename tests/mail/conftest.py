@@ -9,8 +9,8 @@ from sqlalchemy import text
 
 from app import features
 from app.core.db import Database
-from app.core.jobs import Worker
 from app.core.settings import get_settings
+from app.core.workers import Worker
 from tests.mail.postbox import Postbox, opened
 
 Send = Callable[[], Awaitable[None]]

@@ -16,7 +16,8 @@ import pytest
 from app import features
 from app.core import telemetry
 from app.core.db import Database
-from app.core.jobs import JobContext, Worker, enqueue
+from app.core.jobs import JobContext, enqueue
+from app.core.workers import Worker
 from app.mail import sending
 from app.mail.post import GIVEN_UP
 from tests.conftest import ActAs

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
-from statistics import mean, median
+from statistics import mean
 from typing import Any
 
 import httpx
@@ -23,7 +23,7 @@ from tests.overload.stand import Health, Seen, Stand, health_seen, log_in, reque
 
 GOODPUT = 0.8
 TIMES = 5
-TURNS = 6
+TURNS = 3
 CONNECTIONS = 16
 
 Cores = set[int]
@@ -33,7 +33,8 @@ Order = dict[str, Any]
 def five_times_the_peak(stand: Stand, *, seconds: float) -> list[Seen]:
     """As much as it can answer, and five times that.
 
-    In turns, each held against the peaks before and after it: how fast a shared machine is changes within a minute.
+    In turns, each held against the peaks before and after it, as a shared machine is now faster and now slower. The
+    worst of them counts.
     """
     floods: list[dict[str, Any]] = []
     with _apart(stand) as theirs, stand.server() as server:
@@ -41,28 +42,27 @@ def five_times_the_peak(stand: Stand, *, seconds: float) -> list[Seen]:
         closed_loop(server.port, requests, seconds=2, cores=theirs)
 
         def peak_of_now() -> float:
-            return closed_loop(server.port, requests, seconds=max(2, seconds / TURNS / 4), cores=theirs)
+            return closed_loop(server.port, requests, seconds=max(2, seconds / 4), cores=theirs)
 
         with Health(server.url) as health, _orders("tests.overload.arrivals", theirs) as arrivals:
             peaks = [peak_of_now()]
             for _ in range(TURNS):
                 rate = TIMES * peaks[-1]
-                order = {"port": server.port, "rate": rate, "seconds": seconds / TURNS, "requests": requests}
+                order = {"port": server.port, "rate": rate, "seconds": seconds, "requests": requests}
                 floods.append(arrivals(order))
                 peaks.append(peak_of_now())
-    shares = [
-        TURNS * each["good"] / seconds / mean(around) for each, around in zip(floods, pairwise(peaks), strict=True)
-    ]
-    goodput, peak = median(shares), mean(peaks)
+    shares = [each["good"] / seconds / mean(around) for each, around in zip(floods, pairwise(peaks), strict=True)]
+    goodput = min(shares)
+    kept = f"{goodput:.0%} to {max(shares):.0%} of {mean(peaks):.0f} req/s"
     statuses = sum((Counter(each["statuses"]) for each in floods), Counter[str]())
     none = statuses.pop("unanswered", 0) + statuses.pop("lost", 0)
     strange = {status: n for status, n in statuses.items() if status not in ("200", "201", "429", "503")}
-    offered = sum(each["sent"] for each in floods) / seconds
+    offered = mean(each["sent"] for each in floods) / seconds
     asked = TIMES * mean(peaks[:-1])
     unsaid = sum(each["without_retry_after"] for each in floods)
     slowest = max(each["p99"] for each in floods)
     return [
-        Seen("5 × peak", "goodput", f"{goodput:.0%} of {peak:.0f} req/s", f"≥ {GOODPUT:.0%}", goodput >= GOODPUT),
+        Seen("5 × peak", "goodput", kept, f"≥ {GOODPUT:.0%}", goodput >= GOODPUT),
         Seen("5 × peak", "offered", f"{offered:.0f} req/s", f"{TIMES} × the peak", offered > 0.95 * asked),
         Seen("5 × peak", "without any answer", str(none), "0", none == 0),
         Seen("5 × peak", "answers that are neither good nor 429 or 503", str(strange or 0), "0", not strange),

@@ -11,8 +11,8 @@ import pytest
 
 from app.core.db import Database
 from app.self_service import saying
+from tests.api_operations import OPERATIONS
 from tests.conftest import ActAs
-from tests.document import OPERATIONS
 from tests.feedback import asking
 from tests.self_service.letting_in import Customer, let_in, merged, purchased, record
 from tests.webhooks.horizon import others_have_ended
