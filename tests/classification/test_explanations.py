@@ -10,6 +10,7 @@ import pytest
 
 from app.core.db import Database
 from tests.classification.population import NOON, SCHEMES, RunJobs, Visit, add, classes, explanation, recalculate
+from tests.classification.schemes import publish
 
 EACH_SIDE = (-1, 0, 1)
 
@@ -236,3 +237,30 @@ async def test_nothing_is_explained_before_it_is_fitted(admin: httpx.AsyncClient
     unknown = await admin.get(f"/v1/customers/{made}/classes/nope/explanation")
     assert (unknown.status_code, "abc, rfm, rfm8" in unknown.text) == (404, True)
     assert (await admin.get("/v1/schemes/abc/breakpoints")).status_code == 404
+
+
+STEADY = {"metric": "tenure_days", "op": "gte", "value": "90"}
+LOYAL = {"metric": "frequency_365d", "op": "gte", "value": "2"}
+EQUAL_MARKS = {
+    "kind": "score",
+    "parts": [{"metric": "monetary", "weight": "100", "edges": ["100"]}],
+    "thresholds": [
+        {"class": "best", "at_least": 50, "when": {"all": [STEADY, LOYAL]}},
+        {"class": "good", "at_least": 50, "when": STEADY},
+        {"class": "fair", "at_least": 20, "when": {"not": STEADY}},
+        {"class": "low", "at_least": 0},
+    ],
+    "default": "none",
+}
+
+
+async def test_what_is_lost_of_a_score_leads_where_it_leads(
+    admin: httpx.AsyncClient, run_jobs: RunJobs, database: Database
+) -> None:
+    await publish(database, "worth", EQUAL_MARKS)
+    customer = await add(database, "steady", [(200, "150"), (5, "1")])
+    await recalculate(admin, run_jobs)
+    found = await explanation(admin, customer, "worth")
+    assert found["class"] == "best"
+    ways = {each["needs"][0]["metric"]: (each["class"], each["direction"]) for each in found["next"]}
+    assert ways == {"score": ("low", "down"), "frequency_365d": ("good", "down")}

@@ -128,7 +128,7 @@ def _rfm8(document: Rfm8Document, present: Present) -> Iterator[Step]:
 
 
 def _score(document: ScoreDocument, present: Present) -> Iterator[Step]:
-    """The next class above, by points and whatever else it asks; the next below, when the points or that are lost."""
+    """The next class above, by points and whatever else it asks; the one below, when the points or that are lost."""
     if present.score is None or present.decided is None:
         return
     names = document.class_names
@@ -139,12 +139,39 @@ def _score(document: ScoreDocument, present: Present) -> Iterator[Step]:
         mark, truths = marks[above.name], present.truths
         asks = [] if mark.met else [need(mark, met=True)]
         if above.when is not None:
-            lacking = missing(above.when, f"/thresholds/{here - 1}/when", truths)
+            lacking = missing(above.when, _asked_at(here - 1), truths)
             asks += [need(present.by_pointer[at], met=not truths[at]) for at in lacking]
         some = [] if mark.met else _by_points(document, present, above.at_least)
         yield Step(names[here - 1], "up", asks, some)
     if here < len(names) - 1:
-        yield Step(names[here + 1], "down", [need(marks[present.decided], met=False)])
+        yield from _lost(document, present, here, marks)
+
+
+def _lost(document: ScoreDocument, present: Present, here: int, marks: Mapping[str, Judged]) -> Iterator[Step]:
+    """Which class is left when the points are lost, or what else the deciding threshold asks."""
+    own, truths = document.thresholds[here], present.truths
+    if own.at_least > 0:
+        fewer = {each.name: each.at_least < own.at_least for each in document.thresholds}
+        yield Step(_reached(document, fewer, truths), "down", [need(marks[own.name], met=False)])
+    if own.when is not None:
+        points = {name: mark.met for name, mark in marks.items()}
+        for at in deciding(own.when, _asked_at(here), truths):
+            name = _reached(document, points, _imagined(present, {at: not truths[at]}))
+            if name != own.name:
+                better = document.class_names.index(name) < here
+                yield Step(name, "up" if better else "down", [need(present.by_pointer[at], met=not truths[at])])
+
+
+def _reached(document: ScoreDocument, points: Mapping[str, bool], truths: Mapping[str, bool]) -> str:
+    """The class by which thresholds the points reach, and what is true."""
+    for n, each in enumerate(document.thresholds):
+        if points[each.name] and (each.when is None or holds(each.when, _asked_at(n), truths)):
+            return each.name
+    return document.default
+
+
+def _asked_at(n: int) -> str:
+    return f"/thresholds/{n}/when"
 
 
 def _by_points(document: ScoreDocument, present: Present, at_least: int) -> list[Need]:
