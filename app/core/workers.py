@@ -18,10 +18,11 @@ from pgqueuer.errors import RetryRequested
 from pgqueuer.models import Job as CarriedJob
 from pgqueuer.models import Schedule as CarriedSchedule
 from pgqueuer.types import QueueExecutionMode
-from sqlalchemy import ColumnElement, func, update
+from sqlalchemy import ColumnElement, Update, func, update
 
 from app.core import telemetry, tracing
-from app.core.db import Database, WriteSession
+from app.core.db import CONNECTION_LOST, UNUSABLE, Database, WriteSession
+from app.core.errors import Unavailable
 from app.core.jobs import (
     FINISHED,
     DeadLetter,
@@ -40,6 +41,12 @@ MAX_STARTS = 5
 HEARTBEAT = timedelta(seconds=10)
 LOOKED_AFTER = timedelta(seconds=15)
 """How often a worker looks for jobs that nothing carries any more."""
+
+AWAY = (OSError, Unavailable, *CONNECTION_LOST, *UNUSABLE)
+"""The database is not there, or cannot do anything now."""
+_PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
+"""Seconds from one attempt to write an end to the next."""
+_STARTED = ("name", "payload", "correlation_id", "starts", "created_at", "started_at")
 
 log = structlog.get_logger(__name__)
 
@@ -179,14 +186,13 @@ class Worker:
         context = JobContext(self._database, payload, cause, self._stopping, job_id, queued_at)
         try:
             await self._within_limit(handler, context)
-            await self._end(job_id, "done", None)
         except Interrupted:
             outcome = "interrupted"
-            await self._end(job_id, "queued", None)
+            await self._end(job_id, _put_back(job_id, started, None))
             raise RetryRequested(timedelta(0), "the worker stopped") from None
         except Postponed as wait:
             outcome = "postponed"
-            await self._end(job_id, "queued", None)
+            await self._end(job_id, _put_back(job_id, started, None))
             raise RetryRequested(wait.delay, "it waits for somebody else") from None
         except Hopeless as error:
             outcome = "dead"
@@ -197,8 +203,12 @@ class Worker:
             if started["starts"] >= MAX_STARTS:
                 await self._bury(job_id, started, f"failed {MAX_STARTS} times: {type(error).__name__}")
                 return
-            await self._end(job_id, "queued", type(error).__name__)
-            raise RetryRequested(timedelta(seconds=2 ** started["starts"]), type(error).__name__) from error
+            await self._end(job_id, _put_back(job_id, started, type(error).__name__))
+            # Who loses the database is not at fault, as a rule, and may lose it a few times in a row.
+            delay = 2 * (4 if isinstance(error, AWAY) else 2) ** (started["starts"] - 1)
+            raise RetryRequested(timedelta(seconds=delay), type(error).__name__) from error
+        else:
+            await self._end(job_id, _ended(job_id, "done", None))
         finally:
             telemetry.jobs.labels(name, outcome).observe(time.perf_counter() - clock)
 
@@ -216,7 +226,7 @@ class Worker:
                 update(job)
                 .where(job.c.id == job_id, job.c.status.notin_(FINISHED), *conditions)
                 .values(starts=job.c.starts + 1, status="running", started_at=func.now())
-                .returning(job.c.name, job.c.payload, job.c.correlation_id, job.c.starts, job.c.created_at)
+                .returning(*(job.c[name] for name in _STARTED))
             )
             if row is not None and row["starts"] > MAX_STARTS:
                 await self._declare_dead(session, job_id, row, f"its worker died {MAX_STARTS} times")
@@ -233,15 +243,29 @@ class Worker:
         if (told := self._dead_letters.get(started["name"])) is not None:
             await told(session, started["payload"], reason)
 
-    async def _end(self, job_id: UUID, status: str, error: str | None) -> None:
-        async with self._database.transaction() as session:
-            await session.execute(_ended(job_id, status, error))
+    async def _end(self, job_id: UUID, written: Update) -> None:
+        """Write it down, once the database is there again: what nobody knows of counts as a worker that died."""
+        for pause in (*_PATIENCE, None):
+            try:
+                async with self._database.transaction() as session:
+                    await session.execute(written)
+                return
+            except AWAY as error:
+                log.warning("job.unwritten", job_id=str(job_id), error=type(error).__name__)
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
 
 
-def _ended(job_id: UUID, status: str, error: str | None) -> Any:
+def _ended(job_id: UUID, status: str, error: str | None) -> Update:
     """An end that is written stays: a worker that was frozen while another took its job over changes it no more."""
-    finished = func.now() if status in FINISHED else None
-    # An interruption or a wait is not the job's fault: it does not count as a start.
-    starts = job.c.starts - 1 if status == "queued" and error is None else job.c.starts
-    ended = {"status": status, "error": error, "finished_at": finished, "starts": starts}
+    ended = {"status": status, "error": error, "finished_at": func.now()}
     return update(job).where(job.c.id == job_id, job.c.status.notin_(FINISHED)).values(ended)
+
+
+def _put_back(job_id: UUID, started: Any, error: str | None) -> Update:
+    """Have it run again, unless another worker took it over and does."""
+    # An interruption or a wait is not the job's fault: it does not count as a start.
+    starts = job.c.starts - 1 if error is None else job.c.starts
+    ours = update(job).where(job.c.id == job_id, job.c.status == "running", job.c.started_at == started["started_at"])
+    return ours.values(status="queued", error=error, starts=starts)

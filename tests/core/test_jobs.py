@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
@@ -60,21 +61,30 @@ async def test_a_job_that_fails_is_tried_again_later(database: Database) -> None
     assert await state(database, job_id) == ("done", 3, None)
 
 
-async def test_the_next_attempt_waits(database: Database) -> None:
+WAITS = [(ValueError, 1, 2), (ValueError, 3, 8), (OSError, 1, 2), (asyncpg.ConnectionDoesNotExistError, 3, 32)]
+
+
+@pytest.mark.parametrize(("error", "starts", "seconds"), WAITS)
+async def test_the_next_attempt_waits_and_longer_when_the_database_was_lost(
+    database: Database, error: type[Exception], starts: int, seconds: int
+) -> None:
     async def fail(context: JobContext) -> None:
-        raise ConnectionError
+        raise error
 
     job_id = await put(database, "test.fail")
+    async with database.connection() as connection:
+        await connection.execute("UPDATE job SET starts = $1", starts - 1)
     working = asyncio.create_task(Worker(database, {"test.fail": fail}, [], concurrency=2).drain())
     waits = text(
-        "SELECT execute_after - now() BETWEEN '1 second' AND '3 seconds' FROM pgqueuer WHERE status = 'queued'"
+        f"SELECT execute_after - now() BETWEEN '{seconds - 1} second' AND '{seconds} seconds'"
+        " FROM pgqueuer WHERE status = 'queued'"
     )
     while (await state(database, job_id))[0] != "queued" or not await database.reading().scalar(waits):
         assert not working.done()
         await asyncio.sleep(0.01)
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
-    assert await state(database, job_id) == ("queued", 1, "ConnectionError")
+    assert await state(database, job_id) == ("queued", starts, error.__name__)
 
 
 async def test_a_job_that_waits_for_somebody_else_waits_as_long_as_it_says_and_knows_since_when(
@@ -272,12 +282,16 @@ async def test_of_two_who_look_for_lost_jobs_one_has_them_carried(database: Data
 
 
 async def test_a_job_whose_end_cannot_be_written_is_not_lost(database: Database) -> None:
-    async def fine(context: JobContext) -> None: ...
+    ran: list[str] = []
+
+    async def fine(context: JobContext) -> None:
+        ran.append("once")
 
     await _refuse_ends(database, times=3)
     job_id = await put(database, "test.fine")
     await _drain(database, {"test.fine": fine})
-    assert (await state(database, job_id))[0] == "done"
+    assert await state(database, job_id) == ("done", 1, None), "what was done is not done again"
+    assert ran == ["once"]
 
 
 async def _refuse_ends(database: Database, *, times: int) -> None:
@@ -350,6 +364,23 @@ async def test_an_end_stays_whatever_a_worker_that_was_frozen_has_to_say(databas
     taken = {"id": job_id}
     await _drain(database, {"test.overtaken": overtaken})
     assert await state(database, job_id) == ("done", 1, None)
+
+
+async def test_whoever_was_overtaken_does_not_put_a_job_back_that_runs(database: Database) -> None:
+    runs = 0
+
+    async def overtaken(context: JobContext) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            async with context.database.transaction() as session:  # another worker took the job over, and runs it
+                await session.execute(text("UPDATE job SET started_at = now(), starts = 2 WHERE id = :id"), taken)
+            raise Interrupted
+
+    job_id = await put(database, "test.overtaken")
+    taken = {"id": job_id}
+    await _drain(database, {"test.overtaken": overtaken})
+    assert await state(database, job_id) == ("done", 3, None)
 
 
 async def test_what_was_done_a_month_ago_is_forgotten_and_what_is_dead_is_not(database: Database) -> None:
