@@ -1,7 +1,8 @@
 """`python -m tests.bench`: measure, print the table, and write it where it belongs.
 
 --size 100k|1m    how much data (default 100k: 100,000 customers, 2 million purchases)
---only get,list   some of recalculate, simulate, sweep, get, list, timeline, search, purchase, batch, import, start
+--only get,list   some of recalculate, simulate, sweep, get, list, timeline, search, purchase, parts, batch, import,
+                  start
 --data DIR        where the generated data is kept between runs (default .data/bench-<size>)
 --write README.md put the table between the marks <!-- bench --> and <!-- /bench --> of this file
 """
@@ -18,18 +19,22 @@ import asyncpg
 from app.core import logging
 from app.core.embedded import EmbeddedPostgres
 from app.core.settings import get_settings
-from tests.bench import base, batches, bulk, data, report, searches, serving, simulations, sweeps, timelines
+from tests.bench import base, batches, bulk, data, parts, report, searches, serving, simulations, sweeps, timelines
 from tests.bench.data import SIZES, Size
 from tests.bench.processes import bare_server, generator, our_server
 from tests.bench.report import Result, say
 
-WORK = ("recalculate", "simulate", "sweep", "get", "list", "timeline", "search", "purchase", "batch", "import", "start")
+WORK = (
+    *("recalculate", "simulate", "sweep"),
+    *("get", "list", "timeline", "search", "purchase", "parts", "batch", "import", "start"),
+)
 REQUESTS = {
     "get": serving.gets,
     "list": serving.lists,
     "timeline": timelines.timelines,
     "search": searches.first_pages,
     "purchase": serving.purchases,
+    "parts": parts.of_requests,
 }
 SMALL = SIZES["100k"]
 SECRET = "a secret that only the bench knows, long enough"

@@ -72,6 +72,17 @@ def our_server() -> Iterator[Server]:
 
 
 @contextmanager
+def sampled_server(seen: Path) -> Iterator[Server]:
+    """The same, which writes down what it was at whenever it is asked (see `sampled`)."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.bench.sampled", str(seen)]
+    with process(*command, "serve", "--port", str(port), "--no-worker") as running:
+        serving = Server(running, port)
+        wait_for(f"{serving.url}/readyz", running)
+        yield serving
+
+
+@contextmanager
 def bare_server() -> Iterator[Server]:
     """The floor's application in an equal process: uvicorn, one worker, uvloop, httptools, no access log."""
     port = free_port()

@@ -64,7 +64,7 @@ class Serving:
         rounds = []
         for number in range(ROUNDS):
             sides = [(self.ours, ours), (self.bare, bare)]
-            pair = [self._round(server, requests, connections) for server, requests in sides[:: 1 - 2 * (number % 2)]]
+            pair = [self.measure(server, requests, connections) for server, requests in sides[:: 1 - 2 * (number % 2)]]
             rounds.append(pair[:: 1 - 2 * (number % 2)])
         ratios = sorted(a["per_second"] / b["per_second"] for a, b in rounds)
         share = max(each["share_of_core"] for pair in rounds for each in pair)
@@ -79,13 +79,16 @@ class Serving:
             p99=statistics.median(each["p99"] for each in mine),
         )
 
-    def _round(self, server: Server, requests: Sequence[str], connections: int) -> dict[str, Any]:
+    def measure(
+        self, server: Server, requests: Sequence[str], connections: int, *, seconds: float = SECONDS
+    ) -> dict[str, Any]:
+        """One round of one server: what the generator counted, and µs of Python a request as `cpu`."""
         cpu, wall = server.cpu(), time.perf_counter()
         answer = self.generator.measure(
             {
                 "port": server.port,
                 "connections": connections,
-                "seconds": SECONDS,
+                "seconds": seconds,
                 "warm_up": WARM_UP,
                 "requests": list(requests),
                 "first_number": self._number,
@@ -174,18 +177,16 @@ def _walk(serving: Serving, path: str, pages: int) -> str:
 
 async def purchases(serving: Serving, connection: asyncpg.Connection) -> list[Result]:
     """Purchases recorded for customers with about ten, and for customers with ten thousand."""
-    few = await connection.fetch(
-        "SELECT customer_id FROM customer_metrics WHERE frequency BETWEEN 8 AND 11 ORDER BY customer_id LIMIT 4000"
-    )
+    few = await with_ten_purchases(connection)
     many = await connection.fetch(
         "SELECT customer_id FROM customer_metrics ORDER BY frequency DESC LIMIT $1", data.GIANTS
     )
-    ours, bare = _posts(serving, few)
+    ours, bare = posts(serving, few)
     some = serving.compare("purchase, 10", ours, bare)
     # As many connections as customers: purchases of one customer wait for each other.
-    ours, bare = _posts(serving, many)
+    ours, bare = posts(serving, many)
     all_of_many = serving.compare("purchase, 10,000", ours, bare, connections=data.GIANTS)
-    ours, bare = _posts(serving, few)
+    ours, bare = posts(serving, few)
     again = serving.compare("purchase, 10, as few at once", ours, bare, connections=data.GIANTS)
     work = "POST …/purchases: metrics, classes, audit, outbox, idempotency"
     return [
@@ -203,7 +204,15 @@ async def purchases(serving: Serving, connection: asyncpg.Connection) -> list[Re
     ]
 
 
-def _posts(serving: Serving, rows: Sequence[Any]) -> tuple[list[str], list[str]]:
+async def with_ten_purchases(connection: asyncpg.Connection) -> list[Any]:
+    """Customers with about ten."""
+    few = "SELECT customer_id FROM customer_metrics WHERE frequency BETWEEN 8 AND 11 ORDER BY customer_id LIMIT 4000"
+    found: list[Any] = await connection.fetch(few)
+    return found
+
+
+def posts(serving: Serving, rows: Sequence[Any]) -> tuple[list[str], list[str]]:
+    """Ours and the floor's, each with a number that the generator makes fresh."""
     at = datetime.combine(data.TODAY, datetime.min.time()) - timedelta(hours=1)
     body = {"order_ref": "B-{n}", "occurred_at": f"{at.isoformat()}Z", "amount": "123.45", "currency": "CNY"}
     ours = [serving.post(f"/v1/customers/{row['customer_id']}/purchases", body) for row in rows]
