@@ -126,7 +126,7 @@ class Installation:
 @contextmanager
 def small_disk(folder: Path) -> Iterator[None]:
     """A file system in memory of `DISK`. Raises `NoDisk` where nobody may mount one."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK},mode=0755", "tmpfs", str(folder)]
     mounted = subprocess.run(mount, capture_output=True, check=False)
     if mounted.returncode:
@@ -139,7 +139,7 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 @asynccontextmanager
 async def installation(folder: Path, *, webhook_host: str) -> AsyncIterator[Installation]:
-    """All of it running, for the length of the block."""
+    """All of it running in a folder that is made for it, for the length of the block."""
     made = Installation(folder)
     with small_disk(made.disk):
         await made.start_postgres()
